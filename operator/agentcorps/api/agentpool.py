@@ -1,0 +1,98 @@
+"""The AgentPool: a replicated group of equal agents."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from agentcorps.api.agent import AgentSpec
+from agentcorps.api.meta import ApiModel, Conditions, Count, Resource
+from agentcorps.api.names import MAX_POOL_NAME_LENGTH, MAX_REPLICAS
+from agentcorps.api.rules import Annotations, Labels, child_name_rule, validated
+
+
+class TemplateMeta(ApiModel):
+    """Labels and annotations that each Agent of the pool gets."""
+
+    labels: Labels = Field(
+        default_factory=dict,
+        description="Labels of each Agent. Those under agentcorps.dev/ are the operator's.",
+    )
+    annotations: Annotations = Field(default_factory=dict, description="Annotations of each Agent.")
+
+
+class AgentTemplate(ApiModel):
+    """What each Agent of the pool looks like."""
+
+    metadata: TemplateMeta = Field(
+        default_factory=TemplateMeta, description="Labels and annotations of each Agent."
+    )
+    spec: AgentSpec = Field(description="Spec of each Agent.")
+
+
+class AgentPoolSpec(ApiModel):
+    """How many agents a pool has, and what they look like."""
+
+    replicas: int = Field(
+        default=1,
+        ge=0,
+        le=MAX_REPLICAS,
+        description="Number of agents wanted. `kubectl scale` and an HPA write it; the operator"
+        " never does.",
+    )
+    template: AgentTemplate = Field(description="What each Agent of the pool looks like.")
+    drain_timeout_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=604800,
+        description="Seconds that a draining agent has to finish its Tasks before it is deleted.",
+    )
+
+
+class AgentPoolStatus(ApiModel):
+    """What the operator saw of an AgentPool."""
+
+    observed_generation: int = Field(
+        default=-1, ge=-1, description="metadata.generation that this status was computed for."
+    )
+    replicas: Count = Field(default=0, description="Agents that exist, terminating ones included.")
+    ready_replicas: Count = Field(default=0, description="Agents that are Idle or Busy.")
+    idle_replicas: Count = Field(default=0, description="Agents that are ready and have no Task.")
+    busy_replicas: Count = Field(default=0, description="Agents that have at least one Task.")
+    draining_replicas: Count = Field(
+        default=0, description="Agents that finish their Tasks and take no new ones."
+    )
+    updated_replicas: Count = Field(
+        default=0, description="Agents that were made from the current template."
+    )
+    unhealthy_replicas: Count = Field(default=0, description="Agents that are Unhealthy or Failed.")
+    target_replicas: Count = Field(
+        default=0, description="Number of agents that the operator is working towards."
+    )
+    queued_tasks: Count = Field(default=0, description="Tasks that wait for an agent of this pool.")
+    running_tasks: Count = Field(default=0, description="Tasks that the pool's agents work on.")
+    selector: str = Field(
+        default="",
+        max_length=1024,
+        description="Label selector of the pool's agents and pods, for /scale and HPAs.",
+    )
+    conditions: Conditions = Field(default=(), description="Ready, Reconciling and Stalled.")
+
+
+class AgentPool(Resource):
+    """A replicated group of equal agents, called `<pool>-<number>`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validated(
+            *child_name_rule(
+                MAX_POOL_NAME_LENGTH,
+                "so that <name>-<number> fits the 63 of an agent's name",
+            )
+        )
+    )
+
+    api_version: Literal["agentcorps.dev/v1alpha1"] = "agentcorps.dev/v1alpha1"
+    kind: Literal["AgentPool"] = "AgentPool"
+    spec: AgentPoolSpec = Field(description="How many agents, and what they look like.")
+    status: AgentPoolStatus = Field(
+        default_factory=AgentPoolStatus, description="What the operator saw; only it writes here."
+    )

@@ -1,0 +1,174 @@
+"""The Task: one unit of work."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, Strict
+
+from agentcorps.api.meta import (
+    ApiModel,
+    Conditions,
+    Count,
+    Identifier,
+    Message,
+    Reason,
+    Resource,
+    TaskPhase,
+    Timestamp,
+)
+from agentcorps.api.names import MAX_INPUT_BYTES, MAX_LABEL_LENGTH, MAX_RESULT_BYTES
+from agentcorps.api.rules import Capability, PoolName, cel, immutable, validated
+
+MAX_ATTEMPTS_KEPT = 5
+
+_AgentName = Annotated[str, Field(max_length=MAX_LABEL_LENGTH)]
+
+
+class Retry(ApiModel):
+    """How often a Task is tried again."""
+
+    limit: int = Field(
+        default=2,
+        ge=0,
+        le=100,
+        description="Failures (agent lost, timeout, retryable error) after which the Task is tried"
+        " again. With 0 it is executed at most once.",
+    )
+
+
+class TaskSpec(ApiModel):
+    """What is to be done, by whom, and within which limits."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validated(
+            *immutable(
+                "pool",
+                "requires",
+                "input",
+                "priority",
+                "timeoutSeconds",
+                "retry",
+                "ttlSecondsAfterFinished",
+            ),
+            cel(
+                "!oldSelf.cancel || self.cancel",
+                "a cancellation cannot be taken back: create a new Task instead",
+                path=".cancel",
+            ),
+        )
+    )
+
+    pool: PoolName = Field(
+        description="Name of the AgentPool, in the same namespace, whose agents do the work."
+    )
+    requires: Annotated[tuple[Capability, ...], Strict(strict=False)] = Field(
+        default=(),
+        max_length=64,
+        json_schema_extra={"uniqueItems": True},
+        description="Capabilities that the agent must have, all of them.",
+    )
+    input: dict[str, Any] = Field(
+        default_factory=dict,
+        description=f"What the agent gets: a JSON object of at most {MAX_INPUT_BYTES} bytes.",
+    )
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Higher goes first; among equals the older one."
+    )
+    timeout_seconds: int = Field(
+        default=600, ge=1, le=604800, description="Seconds that one attempt may run."
+    )
+    retry: Retry = Field(default_factory=Retry, description="How often the Task is tried again.")
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        le=31536000,
+        description="Seconds after its end when the Task is deleted. Absent: it is kept.",
+    )
+    cancel: bool = Field(
+        default=False,
+        description="Set to true to cancel the Task; the only field that can be changed.",
+    )
+
+
+class Progress(ApiModel):
+    """How far the agent says it is."""
+
+    percent: int | None = Field(default=None, ge=0, le=100, description="Per cent done.")
+    message: Message | None = Field(default=None, description="What the agent is doing.")
+
+
+class Attempt(ApiModel):
+    """One binding of the Task to an agent that has ended."""
+
+    attempt: int = Field(ge=1, le=2**31 - 1, description="Number of the attempt.")
+    agent_name: _AgentName = Field(default="", description="Agent that it was bound to.")
+    started_at: Timestamp | None = Field(default=None, description="When it was bound.")
+    finished_at: Timestamp | None = Field(default=None, description="When it ended.")
+    reason: Reason | None = Field(default=None, description="Why it ended.")
+
+
+class TaskStatus(ApiModel):
+    """Where a Task is, and how it ended."""
+
+    observed_generation: int = Field(
+        default=-1, ge=-1, description="metadata.generation that this status was computed for."
+    )
+    phase: Annotated[TaskPhase, Strict(strict=False)] = Field(
+        default=TaskPhase.QUEUED,
+        description="Where the Task is. Succeeded, Failed, Cancelled and TimedOut are final.",
+    )
+    reason: Reason | None = Field(
+        default=None, description="Why the Task waits, or why it ended: one CamelCase word."
+    )
+    message: Message | None = Field(default=None, description="The same for people.")
+    attempt: Count = Field(
+        default=0, description="Number of the current or last attempt; counts every binding."
+    )
+    failures: Count = Field(default=0, description="Failures that count against retry.limit.")
+    agent_name: _AgentName | None = Field(
+        default=None, description="Agent that the Task is or was last bound to."
+    )
+    pod_uid: Identifier | None = Field(
+        default=None, alias="podUID", description="UID of that agent's pod at binding time."
+    )
+    agent_instance: Identifier | None = Field(
+        default=None, description="Process of the agent that got it."
+    )
+    started_at: Timestamp | None = Field(
+        default=None, description="When the current or last attempt was bound."
+    )
+    finished_at: Timestamp | None = Field(
+        default=None, description="When the Task reached its final phase."
+    )
+    progress: Progress | None = Field(
+        default=None, description="How far the agent says it is; at most ten seconds old."
+    )
+    result: Any = Field(
+        default=None,
+        description=f"What the agent returned: JSON of at most {MAX_RESULT_BYTES} bytes.",
+    )
+    result_digest: Identifier | None = Field(
+        default=None, description="Digest of the result, e.g. sha256:..."
+    )
+    attempts: Annotated[tuple[Attempt, ...], Strict(strict=False)] = Field(
+        default=(),
+        max_length=MAX_ATTEMPTS_KEPT,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["attempt"],
+        },
+        description=f"The last {MAX_ATTEMPTS_KEPT} attempts that ended.",
+    )
+    conditions: Conditions = Field(
+        default=(), description="Ready, Reconciling, Stalled and Succeeded."
+    )
+
+
+class Task(Resource):
+    """One unit of work: bound to an agent of its pool, executed there, its result in status."""
+
+    api_version: Literal["agentcorps.dev/v1alpha1"] = "agentcorps.dev/v1alpha1"
+    kind: Literal["Task"] = "Task"
+    spec: TaskSpec = Field(description="What is to be done; cannot be changed but for cancel.")
+    status: TaskStatus = Field(
+        default_factory=TaskStatus, description="Where the Task is; only the operator writes here."
+    )
