@@ -1,0 +1,136 @@
+"""What is due for a Task though nobody reports it: its end, its removal, a word about its wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agentcorps.api.meta import TaskPhase, TaskReason
+from agentcorps.core.actions import DeleteTask, Explain, Finish, FollowGeneration, Requeue
+from agentcorps.core.lifecycle import refusal
+from agentcorps.core.why import Candidate, candidates_from_state, explain, waiting_reason
+
+if TYPE_CHECKING:
+    from agentcorps.core.actions import TaskAction
+    from agentcorps.core.records import Key, Now, TaskRecord
+    from agentcorps.core.state import State
+
+EXPLAIN_SECONDS: Final = 5.0
+"""How long a Task waits before its status says why; most are bound earlier."""
+EXPLAIN_AGAIN_SECONDS: Final = 30.0
+"""How often the reason of a long wait is looked at again."""
+REPEAT_SECONDS: Final = 10.0
+"""After which time an action comes again whose effect was not seen."""
+
+
+def due(state: State, now: Now) -> list[TaskAction]:
+    """Decide what is due now; looks only at Tasks that changed or whose time has come.
+
+    A Task with a write in flight is left alone: it is looked at again when that has settled.
+    """
+    look = _Look(state, now)
+    actions: list[TaskAction] = []
+    for uid in state.timers.take_due(now):
+        record = state.task(uid)
+        if record is None or state.in_flight(uid):
+            continue
+        action, again = look.at(record)
+        state.timers.wake(uid, again)
+        if action is not None:
+            actions.append(action)
+    return actions
+
+
+def next_due(state: State) -> float | None:
+    """Monotonic time at which ``due`` or ``bindings`` has work, unless something changes before."""
+    times = (state.timers.next_alarm(), state.next_rest_over())
+    return min((time for time in times if time is not None), default=None)
+
+
+class _Look:
+    """One round of looks."""
+
+    def __init__(self, state: State, now: Now) -> None:
+        self._state = state
+        self._now = now
+        self._candidates: dict[Key, list[Candidate]] = {}
+
+    def at(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:
+        """What is due for a Task, and the monotonic time of the next look."""
+        if record.terminal:
+            return self._ended(record)
+        if record.cancel:
+            end = Finish(
+                record.uid,
+                record.attempt,
+                TaskPhase.CANCELLED,
+                TaskReason.CANCELLED.value,
+                "spec.cancel is true",
+            )
+            return end, self._repeat
+        return self._running(record) if record.phase is TaskPhase.RUNNING else self._queued(record)
+
+    @property
+    def _repeat(self) -> float:
+        return self._now.monotonic + REPEAT_SECONDS
+
+    def _ended(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:
+        if record.generation > record.observed_generation:
+            return FollowGeneration(record.uid), self._repeat
+        if record.ttl_seconds is None or record.finished_at is None:
+            return None, None
+        left = record.finished_at + record.ttl_seconds - self._now.wall
+        if left <= 0:
+            return DeleteTask(record.uid), self._repeat
+        return None, self._now.monotonic + left
+
+    def _running(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:
+        started = self._state.started_monotonic(record.uid)
+        if started is None:
+            return None, None
+        ends = started + record.timeout_seconds
+        if self._now.monotonic < ends:
+            return None, ends
+        message = f"attempt {record.attempt} ran longer than {record.timeout_seconds} s"
+        reason = TaskReason.TIMEOUT.value
+        return Requeue(record.uid, record.attempt, reason, message, counted=True), self._repeat
+
+    def _queued(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:
+        problem = refusal(record)
+        if problem is not None:
+            reason, message = problem
+            end = Finish(record.uid, record.attempt, TaskPhase.FAILED, reason.value, message)
+            return end, self._repeat
+        began = self._state.timers.phase_began(record.uid) or self._now.monotonic
+        if self._now.monotonic < began + EXPLAIN_SECONDS:
+            return None, began + EXPLAIN_SECONDS
+        again = self._now.monotonic + EXPLAIN_AGAIN_SECONDS
+        reason = self._reason(record)
+        if reason in {TaskReason.NO_IDLE_AGENT, record.reason}:
+            return None, again
+        return Explain(record.uid, reason.value, self._message(record)), again
+
+    def _reason(self, record: TaskRecord) -> TaskReason:
+        """Why a Task waits, without a look at each agent."""
+        key = record.pool_key
+        pool = self._state.pools.get(key)
+        coming = pool is not None and pool.replicas > 0 and not self._state.agents_of(key)
+        return waiting_reason(
+            record,
+            pool_exists=pool is not None,
+            able=coming or self._state.can(key, record.requires),
+            now_wall=self._now.wall,
+        )
+
+    def _message(self, record: TaskRecord) -> str:
+        key = record.pool_key
+        if key not in self._candidates:
+            self._candidates[key] = candidates_from_state(self._state, key)
+        pool = self._state.pools.get(key)
+        return explain(
+            record,
+            pool_exists=pool is not None,
+            pool_replicas=0 if pool is None else pool.replicas,
+            candidates=self._candidates[key],
+            now_wall=self._now.wall,
+            queue_ahead=0,
+        ).message

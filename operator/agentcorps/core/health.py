@@ -1,0 +1,154 @@
+"""What to do about agents and tasks that went wrong: requeue, delete a pod, create a pod.
+
+Everything here is recomputed from the state: a verdict is gone as soon as its cause is.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agentcorps.api.meta import TaskReason
+from agentcorps.core.actions import CreatePod, DeletePod, Requeue
+from agentcorps.core.assessment import (
+    Standing,
+    assess,
+    given_up_at,
+    own_pod,
+    own_session,
+    silent_at,
+    was_heard,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentcorps.core.records import AgentRecord, Now, PodRecord, TaskRecord
+    from agentcorps.core.state import State
+
+UNCONFIRMED_SECONDS: Final = 60.0
+"""How long a silent agent's pod may take to end before its tasks are given up all the same: its
+node is out of reach then, and nothing more will be known."""
+ENDED_POD_SECONDS: Final = 10.0
+"""Youngest age at which a pod that ended is replaced: a pod that ends at once (refused by the
+kubelet, say) must not be made anew in a tight loop."""
+
+
+def lost_tasks(state: State, now: Now, first_hello: float | None) -> list[Requeue]:
+    """Return the Running tasks that nobody works on any more.
+
+    A task is lost when its pod is gone or has ended, when another process than the one that it was
+    bound to speaks for the pod, or when that process said goodbye. A task of a silent agent is not:
+    its pod is deleted first (`doomed_pods`), so that two agents never work on it at a time.
+
+    Args:
+        state: What was observed.
+        now: This instant.
+        first_hello: When (monotonic) this leader received its first hello; None before.
+    """
+    lost = []
+    for task in state.all_bound():
+        if state.in_flight(task.uid):
+            continue
+        loss = _loss(state, task, now, first_hello)
+        if loss is not None:
+            message = f"agent {task.agent_name}: {loss.cause}"
+            reason = TaskReason.AGENT_LOST
+            lost.append(Requeue(task.uid, task.attempt, reason, message, loss.counted))
+    return lost
+
+
+class _Loss(NamedTuple):
+    cause: str
+    counted: bool = True
+
+
+def _loss(state: State, task: TaskRecord, now: Now, first_hello: float | None) -> _Loss | None:
+    pod = state.pods.get(task.agent)
+    if pod is None or pod.uid != task.pod_uid:
+        return _Loss("its pod is gone")
+    if pod.terminated:
+        return _Loss("its pod has ended")
+    session = own_session(state, pod)
+    if session is not None and session.instance != task.agent_instance:
+        return _Loss("its process was started anew")
+    if session is not None and session.leaving:
+        return _Loss("its process said goodbye", counted=False)
+    if pod.deleting and now.monotonic >= _unconfirmed_at(state, pod, now, first_hello):
+        return _Loss("its pod is being deleted, and nothing is heard of it or its node")
+    return None
+
+
+def _unconfirmed_at(state: State, pod: PodRecord, now: Now, first_hello: float | None) -> float:
+    """Return from when on (monotonic) a task of a pod that is being deleted is given up."""
+    agent = state.agents.get(pod.key)
+    session = own_session(state, pod)
+    if session is None:
+        given_up = first_hello if agent is None else given_up_at(agent, first_hello)
+        return inf if given_up is None else given_up + UNCONFIRMED_SECONDS
+    silent = session.last_seen if agent is None else silent_at(agent, session, now)
+    return inf if session.polling else silent + UNCONFIRMED_SECONDS
+
+
+def doomed_pods(state: State, now: Now, first_hello: float | None) -> list[DeletePod]:
+    """Return the pods to delete: those of silent agents, and those that ended.
+
+    The arguments are those of `lost_tasks`.
+    """
+    return [
+        DeletePod(pod.key, pod.uid, reason, message)
+        for agent in state.agents.values()
+        if (pod := own_pod(state, agent)) is not None and not pod.deleting
+        for standing, reason, message in (assess(state, agent, now, first_hello),)
+        if standing is Standing.SILENT
+        or (standing is Standing.POD_ENDED and now.wall >= pod.created + ENDED_POD_SECONDS)
+    ]
+
+
+def pods_to_create(state: State) -> list[CreatePod]:
+    """Return the pods that agents lack.
+
+    An agent's pod is created only when no pod bears its name: neither one that is still
+    terminating, nor one that an earlier Agent of that name left behind (its owner reference takes
+    that down).
+    """
+    return [
+        CreatePod(agent.key)
+        for agent in state.agents.values()
+        if agent.key not in state.pods
+        and not (agent.invalid or agent.deleting or agent.draining_since is not None)
+    ]
+
+
+def next_due(state: State, now: Now, first_hello: float | None) -> float | None:
+    """Return when (monotonic) a verdict of this module or a status changes by time alone.
+
+    None when only an event can change one. The arguments are those of `lost_tasks`.
+    """
+    moments = (
+        moment
+        for agent in state.agents.values()
+        if not agent.deleting and (pod := own_pod(state, agent)) is not None
+        for moment in _moments(state, agent, pod, now, first_hello)
+        if now.monotonic < moment < inf
+    )
+    return min(moments, default=None)
+
+
+def _moments(
+    state: State, agent: AgentRecord, pod: PodRecord, now: Now, first_hello: float | None
+) -> Iterator[float]:
+    born = now.monotonic + pod.created - now.wall
+    session = own_session(state, pod)
+    if pod.deleting:
+        if state.bound_to(agent.key):
+            yield _unconfirmed_at(state, pod, now, first_hello)
+    elif pod.terminated:
+        yield born + ENDED_POD_SECONDS
+    elif session is None:
+        heard = was_heard(state, agent, pod)
+        yield given_up_at(agent, first_hello) if heard else born + agent.startup_seconds
+    elif session.leaving:
+        yield session.last_seen + agent.startup_seconds
+    elif not session.polling:
+        yield silent_at(agent, session, now)

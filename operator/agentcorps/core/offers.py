@@ -1,0 +1,43 @@
+"""How many tasks the open polls of agents still ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentcorps.core.records import Key
+
+
+class Offers:
+    """Offers of agents, and what is promised of them to bindings whose write is in flight."""
+
+    def __init__(self) -> None:
+        self._open: dict[Key, int] = {}
+        self._reserved: dict[Key, set[str]] = {}
+
+    def open(self, agent: Key, free: int) -> None:
+        """A poll asks for up to ``free`` tasks."""
+        self._open[agent] = free
+
+    def withdraw(self, agent: Key) -> None:
+        """The poll is closed or answered."""
+        self._open.pop(agent, None)
+
+    def reserve(self, agent: Key, uid: str) -> None:
+        """Promise one place to a Task whose binding is being written."""
+        self._reserved.setdefault(agent, set()).add(uid)
+
+    def release(self, agent: Key, uid: str, *, used: bool) -> None:
+        """The write has ended; ``used`` says whether the Task is bound now and takes the place."""
+        reserved = self._reserved.get(agent, set())
+        if uid not in reserved:
+            return
+        reserved.discard(uid)
+        if not reserved:
+            del self._reserved[agent]
+        if used and agent in self._open:
+            self._open[agent] -= 1
+
+    def left(self, agent: Key) -> int:
+        """Tasks that the agent can still be given."""
+        return self._open.get(agent, 0) - len(self._reserved.get(agent, ()))

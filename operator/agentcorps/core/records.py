@@ -1,0 +1,200 @@
+"""What the operator knows of each object: small immutable records, without inputs and results.
+
+Times with the suffix ``_at`` and ``created`` are seconds of the API server's wall clock (epoch);
+deadlines run on the monotonic clock and are kept by the state, not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agentcorps.api.meta import AgentPhase, TaskPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TERMINAL = frozenset(
+    {TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.CANCELLED, TaskPhase.TIMED_OUT}
+)
+"""Phases of a Task that never change again."""
+
+
+class Key(NamedTuple):
+    """Namespace and name of an object."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """``namespace/name``, as people write it."""
+        return f"{self.namespace}/{self.name}"
+
+
+class Now(NamedTuple):
+    """One instant on both clocks, in seconds."""
+
+    monotonic: float
+    """The operator's own clock: deadlines and ages."""
+    wall: float
+    """The API server's wall clock (Unix epoch): what is written to status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One finished attempt, as ``status.attempts`` tells it."""
+
+    attempt: int
+    agent_name: str
+    started_at: float
+    finished_at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A Task without its input and result."""
+
+    uid: str
+    key: Key
+    resource_version: int
+    generation: int
+    created: float
+    pool: str
+    requires: frozenset[str]
+    priority: int
+    timeout_seconds: int
+    retry_limit: int
+    ttl_seconds: int | None
+    cancel: bool
+    input_bytes: int
+    phase: TaskPhase
+    reason: str = ""
+    message: str = ""
+    attempt: int = 0
+    failures: int = 0
+    agent_name: str = ""
+    pod_uid: str = ""
+    agent_instance: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    conditions_since: float | None = None
+    """Since when the non-terminal conditions stand; None before the first write."""
+    observed_generation: int = -1
+    progress_percent: int | None = None
+    progress_message: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    invalid: str = ""
+    """Why the stored spec cannot be used (field path and what); empty when it can."""
+
+    @property
+    def pool_key(self) -> Key:
+        """The pool whose agents do the work."""
+        return Key(self.key.namespace, self.pool)
+
+    @property
+    def agent(self) -> Key:
+        """The agent that the Task is (or was last) bound to."""
+        return Key(self.key.namespace, self.agent_name)
+
+    @property
+    def terminal(self) -> bool:
+        """True once the phase never changes again."""
+        return self.phase in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """An Agent object."""
+
+    uid: str
+    key: Key
+    resource_version: int
+    generation: int
+    created: float
+    pool: str
+    """Name of the owning AgentPool; empty for an Agent that stands alone."""
+    pool_uid: str
+    capabilities: frozenset[str]
+    slots: int
+    heartbeat_seconds: int
+    failure_threshold: int
+    startup_seconds: int
+    template_hash: str
+    pod_template: Mapping[str, Any] = field(repr=False)
+    phase: AgentPhase | None = None
+    draining_since: float | None = None
+    """Wall time at which a Draining phase was written; None when it is not draining."""
+    deleting: bool = False
+    invalid: str = ""
+    """Why the stored object cannot be used (field path and what); empty when it can."""
+    status: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The status as the API server has it."""
+
+    @property
+    def pool_key(self) -> Key:
+        """The owning pool; its name is empty for an Agent that stands alone."""
+        return Key(self.key.namespace, self.pool)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRecord:
+    """An AgentPool object."""
+
+    uid: str
+    key: Key
+    resource_version: int
+    generation: int
+    created: float
+    replicas: int
+    drain_timeout_seconds: int
+    template_hash: str
+    template_labels: Mapping[str, str]
+    template_annotations: Mapping[str, str]
+    agent_spec: Mapping[str, Any] = field(repr=False)
+    """``spec.template.spec`` as written."""
+    deleting: bool = False
+    invalid: str = ""
+    status: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PodRecord:
+    """A Pod that bears the operator's label."""
+
+    uid: str
+    key: Key
+    resource_version: int
+    agent_name: str
+    owner_uid: str
+    """UID of the Agent that owns the pod."""
+    created: float
+    phase: str
+    ready: bool
+    deleting: bool
+    terminated: bool
+    """True when every container is known to have ended for good (pod phase Succeeded or Failed)."""
+    restarts: int = 0
+    node_name: str = ""
+    waiting_reason: str = ""
+    """Why a container or the scheduler waits: ErrImagePull, CrashLoopBackOff, Unschedulable."""
+    waiting_message: str = ""
+    template_hash: str = ""
+    """Hash of the Agent's spec that the pod was made from: its label `…/template-hash`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An agent process that said hello to this leader."""
+
+    agent: Key
+    pod_uid: str
+    instance: str
+    slots: int
+    capabilities: frozenset[str]
+    """What may be assigned: declared by the Agent and, if the process named any, served by it."""
+    last_seen: float
+    """Monotonic time of its last call (while a poll is open: of now)."""
+    polling: bool = False
+    leaving: bool = False
+    """It said goodbye."""

@@ -1,0 +1,122 @@
+"""How many agents a pool has: what to create, what to drain, what to delete once it is drained."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from agentcorps.api.names import agent_name, agent_number
+from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
+from agentcorps.core.assessment import Standing, assess
+from agentcorps.core.records import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agentcorps.core.records import AgentRecord, Now, PoolRecord
+    from agentcorps.core.state import State
+
+DEFAULT_DRAIN_SECONDS: Final = 300
+"""Time to drain of an Agent without a pool that could say so."""
+
+
+def replicas(
+    state: State, pool_key: Key, now: Now, first_hello: float | None = None
+) -> list[CreateAgent | Drain | DeleteAgent]:
+    """Bring the number of a pool's agents to ``spec.replicas``.
+
+    Agents that cannot start count like all others, so a broken template never multiplies pods. What
+    is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
+    what is busy; the newest first among equals. A drained agent is deleted.
+
+    The result must be carried out, and observed, before the next call for the same pool: from the
+    same state the same actions come again. (A creation that comes again is refused, its name being
+    taken, so the pool would still not exceed its number.)
+
+    Args:
+        state: What was observed.
+        pool_key: The pool. Nothing is to do for one that is gone; see `drained_alone`.
+        now: This instant.
+        first_hello: When (monotonic) this leader received its first hello; None before.
+    """
+    pool = state.pools.get(pool_key)
+    if pool is None:
+        return []
+    agents = state.agents_of(pool_key)
+    actions: list[CreateAgent | Drain | DeleteAgent] = list(_drained(state, agents, now))
+    if pool.deleting or pool.invalid:
+        return actions
+    active = [agent for agent in agents if is_active(agent, pool)]
+    surplus = len(active) - pool.replicas
+    if surplus > 0:
+        active.sort(key=lambda agent: _worth(state, agent, now, first_hello))
+        actions += [Drain(agent.key, "ScaledDown") for agent in active[:surplus]]
+    else:
+        actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, -surplus)]
+    return actions
+
+
+def drained_alone(state: State, now: Now) -> list[DeleteAgent]:
+    """Return the drained Agents to delete among those that stand alone or whose pool is gone."""
+    alone = (agent for agent in state.agents.values() if agent.pool_key not in state.pools)
+    return list(_drained(state, alone, now))
+
+
+def next_due(state: State, now: Now) -> float | None:
+    """Return when (monotonic) the next drain times out; None when none is under way."""
+    moments = (
+        now.monotonic + agent.draining_since + drain_seconds(state, agent) - now.wall
+        for agent in state.agents.values()
+        if agent.draining_since is not None and not agent.deleting
+    )
+    return min((moment for moment in moments if moment > now.monotonic), default=None)
+
+
+def drain_seconds(state: State, agent: AgentRecord) -> int:
+    """Return how long an agent may drain: as its pool says, if it has a usable one."""
+    pool = state.pools.get(agent.pool_key)
+    if pool is None or pool.uid != agent.pool_uid or pool.invalid:
+        return DEFAULT_DRAIN_SECONDS
+    return pool.drain_timeout_seconds
+
+
+def is_active(agent: AgentRecord, pool: PoolRecord) -> bool:
+    """Tell whether an agent counts toward its pool's replicas: it is the pool's own, and stays."""
+    return agent.pool_uid == pool.uid and not agent.deleting and agent.draining_since is None
+
+
+def _drained(state: State, agents: Iterable[AgentRecord], now: Now) -> Iterator[DeleteAgent]:
+    for agent in agents:
+        if agent.draining_since is None or agent.deleting:
+            continue
+        if not state.bound_to(agent.key):
+            yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "Drained")
+        elif now.wall >= agent.draining_since + drain_seconds(state, agent):
+            yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "DrainTimeout")
+
+
+def _worth(
+    state: State, agent: AgentRecord, now: Now, first_hello: float | None
+) -> tuple[int, float, float, str]:
+    """Return a sort key: the agent that is missed least comes first."""
+    if state.bound_to(agent.key):
+        use = 2
+    else:
+        use = int(assess(state, agent, now, first_hello).standing in _SERVING)
+    number = agent_number(agent.pool, agent.key.name)
+    return use, -agent.created, -inf if number is None else -number, agent.key.name
+
+
+_SERVING: Final = frozenset({Standing.READY, Standing.AWAITED})
+
+
+def _free_names(state: State, pool: PoolRecord, count: int) -> Iterator[str]:
+    """Yield the lowest names that neither an Agent nor a Pod bears, terminating ones included."""
+    number = 0
+    while count > 0:
+        name = agent_name(pool.key.name, number)
+        key = Key(pool.key.namespace, name)
+        if key not in state.agents and key not in state.pods:
+            yield name
+            count -= 1
+        number += 1

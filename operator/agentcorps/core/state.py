@@ -1,0 +1,395 @@
+"""What the operator knows, indexed for decisions: changed only by what is observed and assumed.
+
+Every method is synchronous, and no method reads a clock. What stands here is rebuilt from the API
+server's lists and the agents' hellos alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from agentcorps.api.meta import AgentPhase, TaskPhase
+from agentcorps.core.board import Board
+from agentcorps.core.members import Members
+from agentcorps.core.offers import Offers
+from agentcorps.core.roster import Vacancy
+from agentcorps.core.store import Store
+from agentcorps.core.task_index import TaskIndex
+from agentcorps.core.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from agentcorps.core.records import (
+        AgentRecord,
+        Key,
+        Now,
+        PodRecord,
+        PoolRecord,
+        Session,
+        TaskRecord,
+    )
+
+
+class State:
+    """The indexed state.
+
+    *Observed* is what the API server said; *assumed* is what a write in flight will make of it.
+    Counts, bindings and free slots follow the assumption; ``tasks`` and ``task`` tell what was
+    observed.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: Store[TaskRecord] = Store()
+        self._agents: Store[AgentRecord] = Store()
+        self._pools: Store[PoolRecord] = Store()
+        self._pods: Store[PodRecord] = Store()
+        self._sessions: dict[Key, Session] = {}
+        self._assumed: dict[str, TaskRecord] = {}
+        self._offers = Offers()
+        self._members = Members()
+        self._idle_since: dict[Key, float] = {}
+        self._boards: dict[Key, Board] = {}
+        self._dirty_pools: set[Key] = set()
+        self._index = TaskIndex(self._board)
+        self.timers = Timers()
+        self.tasks: Mapping[str, TaskRecord] = self._tasks.by_uid
+        """Observed tasks by UID."""
+        self.agents: Mapping[Key, AgentRecord] = self._agents.by_key
+        self.pools: Mapping[Key, PoolRecord] = self._pools.by_key
+        self.pods: Mapping[Key, PodRecord] = self._pods.by_key
+        self.sessions: Mapping[Key, Session] = MappingProxyType(self._sessions)
+
+    # Tasks
+
+    def observe_task(self, record: TaskRecord, now: Now) -> bool:
+        """Take in a Task as the API server has it; returns whether it was news."""
+        self.timers.see(now)
+        news, before = self._tasks.put(record)
+        if not news:
+            return False
+        if before is not None and before.uid != record.uid:
+            self._drop_task(before.uid)
+        self.timers.note_phase(record, self._assumed.get(record.uid), now)
+        self.timers.look_at(record.uid)
+        self._place(record.uid)
+        return True
+
+    def forget_task(self, uid: str) -> None:
+        """The Task is deleted."""
+        record = self._tasks.by_uid.get(uid)
+        if record is not None:
+            self._tasks.remove(record.key)
+            self._drop_task(uid)
+
+    def replace_tasks(
+        self, records: Iterable[TaskRecord], now: Now, list_rv: int | None = None
+    ) -> None:
+        """Take in a complete list.
+
+        What it lacks is deleted, unless it was written after the list's version ``list_rv``.
+        """
+        listed = list(records)
+        for gone in self._tasks.absent(listed, list_rv):
+            self.forget_task(gone.uid)
+        for record in listed:
+            self.observe_task(record, now)
+
+    def task(self, uid: str) -> TaskRecord | None:
+        """The observed Task of this UID."""
+        return self._tasks.by_uid.get(uid)
+
+    def task_at(self, key: Key) -> TaskRecord | None:
+        """The observed Task of this name."""
+        return self._tasks.by_key.get(key)
+
+    def bound_to(self, agent: Key) -> Collection[TaskRecord]:
+        """Tasks that run on an agent, assumed ones included."""
+        return self._index.bound_to(agent)
+
+    def all_bound(self) -> Iterator[TaskRecord]:
+        """Tasks that run, on whichever agent, assumed ones included."""
+        return self._index.all_bound()
+
+    def queued(self, pool: Key) -> int:
+        """Number of a pool's Tasks that are Queued, assumed ones included."""
+        return self._index.count(pool, TaskPhase.QUEUED)
+
+    def running(self, pool: Key) -> int:
+        """Number of a pool's Tasks that are Running, assumed ones included."""
+        return self._index.count(pool, TaskPhase.RUNNING)
+
+    def started_monotonic(self, uid: str) -> float | None:
+        """Monotonic time at which the current attempt began; None when the Task does not run."""
+        record = self.task(uid)
+        if record is None or record.phase is not TaskPhase.RUNNING:
+            return None
+        return self.timers.phase_began(uid)
+
+    # Writes in flight
+
+    def assume(self, record: TaskRecord) -> None:
+        """A write has begun that will leave this record.
+
+        Decisions leave the Task alone until ``settle``.
+        """
+        observed = self.task(record.uid)
+        self._assumed[record.uid] = record
+        if record.phase is TaskPhase.RUNNING and not _same_binding(observed, record):
+            self._offers.reserve(record.agent, record.uid)
+        self._place(record.uid)
+
+    def settle(self, uid: str) -> None:
+        """The write has ended, one way or the other: what was observed stands."""
+        assumed = self._assumed.pop(uid, None)
+        if assumed is None:
+            return
+        came_true = _same_binding(self.task(uid), assumed)
+        self._offers.release(assumed.agent, uid, used=came_true)
+        if uid in self.tasks:
+            self.timers.look_at(uid)
+            self._place(uid)
+        else:
+            self._refresh(assumed.agent)
+
+    def in_flight(self, uid: str) -> bool:
+        """Whether a write of this Task is under way."""
+        return uid in self._assumed
+
+    # Pods, agents, pools
+
+    def observe_pod(self, record: PodRecord) -> bool:
+        """Take in a Pod as the API server has it; returns whether it was news."""
+        news, _ = self._pods.put(record)
+        if news:
+            self._refresh(record.key)
+        return news
+
+    def forget_pod(self, key: Key, uid: str | None = None) -> None:
+        """The Pod is deleted (only the one of this UID, where one is given)."""
+        if self._pods.remove(key, uid) is not None:
+            self._refresh(key)
+
+    def replace_pods(self, records: Iterable[PodRecord], list_rv: int | None = None) -> None:
+        """Take in a complete list; see ``replace_tasks``."""
+        listed = list(records)
+        for gone in self._pods.absent(listed, list_rv):
+            self.forget_pod(gone.key)
+        for record in listed:
+            self.observe_pod(record)
+
+    def observe_agent(self, record: AgentRecord) -> bool:
+        """Take in an Agent as the API server has it; returns whether it was news."""
+        news, before = self._agents.put(record)
+        if not news:
+            return False
+        if before is not None and (before.uid, before.pool) != (record.uid, record.pool):
+            self._drop_agent(before)
+        self._refresh(record.key)
+        return True
+
+    def forget_agent(self, key: Key, uid: str | None = None) -> None:
+        """The Agent is deleted (only the one of this UID, where one is given)."""
+        gone = self._agents.remove(key, uid)
+        if gone is not None:
+            self._drop_agent(gone)
+
+    def replace_agents(self, records: Iterable[AgentRecord], list_rv: int | None = None) -> None:
+        """Take in a complete list; see ``replace_tasks``."""
+        listed = list(records)
+        for gone in self._agents.absent(listed, list_rv):
+            self.forget_agent(gone.key)
+        for record in listed:
+            self.observe_agent(record)
+
+    def observe_pool(self, record: PoolRecord) -> bool:
+        """Take in an AgentPool as the API server has it; returns whether it was news."""
+        return self._pools.put(record)[0]
+
+    def forget_pool(self, key: Key, uid: str | None = None) -> None:
+        """The AgentPool is deleted (only the one of this UID, where one is given)."""
+        self._pools.remove(key, uid)
+
+    def replace_pools(self, records: Iterable[PoolRecord], list_rv: int | None = None) -> None:
+        """Take in a complete list; see ``replace_tasks``."""
+        listed = list(records)
+        for gone in self._pools.absent(listed, list_rv):
+            self.forget_pool(gone.key)
+        for record in listed:
+            self.observe_pool(record)
+
+    def agents_of(self, pool: Key) -> Collection[AgentRecord]:
+        """Agents that a pool owns."""
+        return self._members.of(pool)
+
+    def can(self, pool: Key, requires: frozenset[str]) -> bool:
+        """Whether any agent of a pool, busy or not, has these capabilities."""
+        return self._members.can(pool, requires)
+
+    # Agent processes
+
+    def open_session(self, session: Session) -> None:
+        """A process said hello; what an earlier process of the agent offered is void."""
+        self._sessions[session.agent] = session
+        self._offers.withdraw(session.agent)
+        self._refresh(session.agent)
+
+    def close_session(self, agent: Key) -> None:
+        """The process is gone."""
+        self._sessions.pop(agent, None)
+        self._offers.withdraw(agent)
+        self._refresh(agent)
+
+    def leave(self, agent: Key) -> None:
+        """The process said goodbye: it gets no new task."""
+        self._change_session(agent, leaving=True)
+
+    def touch(self, agent: Key, now: Now) -> None:
+        """The process was heard of just now."""
+        session = self._sessions.get(agent)
+        if session is not None:
+            self._sessions[agent] = replace(session, last_seen=now.monotonic)
+
+    def offer(self, agent: Key, free: int) -> None:
+        """An open poll of the agent asks for up to ``free`` tasks."""
+        if agent in self._sessions:
+            self._offers.open(agent, free)
+            self._change_session(agent, polling=True)
+
+    def withdraw(self, agent: Key) -> None:
+        """The poll is closed or answered."""
+        self._offers.withdraw(agent)
+        self._change_session(agent, polling=False)
+
+    def idle_since(self, agent: Key) -> float:
+        """Wall time at which a task of the agent last ended; 0.0 when none has been seen to."""
+        return self._idle_since.get(agent, 0.0)
+
+    # For the decisions
+
+    def vacancy(self, agent: Key) -> Vacancy | None:
+        """What an agent can take now; None when it is not known or not connected."""
+        record = self.agents.get(agent)
+        board = None if record is None else self._boards.get(record.pool_key)
+        return None if board is None else board.vacancy(agent.name)
+
+    def dirty_boards(self, now: Now) -> dict[Key, Board]:
+        """Boards on which a task or an agent has become available, by pool, in order."""
+        self.timers.see(now)
+        self._dirty_pools.update(self._index.end_rests(now.wall))
+        self._sweep()
+        return {pool: self._boards[pool] for pool in sorted(self._dirty_pools)}
+
+    def clean(self, pool: Key) -> None:
+        """Nothing is left to bind on this board until something changes."""
+        self._dirty_pools.discard(pool)
+
+    def next_rest_over(self) -> float | None:
+        """Monotonic time at which the next back-off is over; None when no Task waits for one."""
+        wall = self._index.first_rest_over()
+        return None if wall is None else self.timers.monotonic(wall)
+
+    # Derivations
+
+    def _place(self, uid: str) -> None:
+        observed = self.task(uid)
+        in_flight = uid in self._assumed
+        record = self._assumed[uid] if in_flight and observed is not None else observed
+        before = self._index.place(uid, record, in_flight=in_flight)
+        if record is not None and record.phase is TaskPhase.QUEUED:
+            self._dirty_pools.add(record.pool_key)
+        if before is not None and record is not None:
+            self._note_idle(before, record)
+        for agent in {one.agent for one in (before, record) if one and _runs(one)}:
+            self._refresh(agent)
+
+    def _note_idle(self, before: TaskRecord, record: TaskRecord) -> None:
+        """If an attempt has ended between these two, its agent has been idle since then."""
+        last = record.attempts[-1] if record.attempts else None
+        agent = before.agent
+        if _runs(before) and agent in self.agents and last and last.attempt == before.attempt:
+            self._idle_since[agent] = max(last.finished_at, self.idle_since(agent))
+
+    def _drop_task(self, uid: str) -> None:
+        self.timers.forget(uid)
+        self._place(uid)
+
+    def _drop_agent(self, record: AgentRecord) -> None:
+        self._members.remove(record.key)
+        self._idle_since.pop(record.key, None)
+        self._board(record.pool_key).remove_agent(record.key.name)
+        self._dirty_pools.add(record.pool_key)
+
+    def _change_session(
+        self, agent: Key, *, polling: bool | None = None, leaving: bool | None = None
+    ) -> None:
+        session = self._sessions.get(agent)
+        if session is not None:
+            self._sessions[agent] = replace(
+                session,
+                polling=session.polling if polling is None else polling,
+                leaving=session.leaving if leaving is None else leaving,
+            )
+            self._refresh(agent)
+
+    def _refresh(self, key: Key) -> None:
+        """Work out anew what an agent can take."""
+        agent = self.agents.get(key)
+        if agent is None:
+            return
+        session = self._sessions.get(key)
+        self._members.put(agent, agent.capabilities if session is None else session.capabilities)
+        board = self._board(agent.pool_key)
+        if session is None:
+            board.remove_agent(key.name)
+            self._dirty_pools.add(agent.pool_key)
+            return
+        used = len(self.bound_to(key))
+        free = min(
+            min(agent.slots, session.slots) - used if self._serves(agent, session) else 0,
+            self._offers.left(key),
+        )
+        vacancy = Vacancy(session.capabilities, max(0, free), used, self.idle_since(key))
+        board.put_agent(key.name, vacancy)
+        if free > 0:
+            self._dirty_pools.add(agent.pool_key)
+
+    def _serves(self, agent: AgentRecord, session: Session) -> bool:
+        pod = self.pods.get(agent.key)
+        return (
+            pod is not None
+            and pod.uid == session.pod_uid
+            and not (pod.deleting or session.leaving or agent.deleting or agent.invalid)
+            and agent.draining_since is None
+            and agent.phase not in {AgentPhase.DRAINING, AgentPhase.UNHEALTHY}
+        )
+
+    def _board(self, pool: Key) -> Board:
+        board = self._boards.get(pool)
+        if board is None:
+            board = self._boards[pool] = Board()
+        return board
+
+    def _sweep(self) -> None:
+        for pool in [pool for pool in self._dirty_pools if self._is_idle(pool)]:
+            self._boards.pop(pool, None)
+            self._dirty_pools.discard(pool)
+
+    def _is_idle(self, pool: Key) -> bool:
+        board = self._boards.get(pool)
+        return board is None or board.is_empty
+
+
+def _runs(record: TaskRecord) -> bool:
+    return record.phase is TaskPhase.RUNNING
+
+
+def _same_binding(one: TaskRecord | None, other: TaskRecord) -> bool:
+    return (
+        one is not None
+        and one.phase is other.phase is TaskPhase.RUNNING
+        and one.attempt == other.attempt
+        and one.agent == other.agent
+    )

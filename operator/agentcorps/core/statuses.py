@@ -1,0 +1,249 @@
+"""What the status of an Agent and of an AgentPool should say; `coalescing` tells when to write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agentcorps.api.meta import LABEL_POOL, AgentPhase, ConditionType
+from agentcorps.api.names import clip_message
+from agentcorps.core import conditions
+from agentcorps.core.assessment import Assessment, Standing, assess, own_pod, own_session
+from agentcorps.core.conditions import DRAINING, Verdict
+from agentcorps.core.scaling import is_active
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentcorps.core.records import AgentRecord, Key, Now, PoolRecord
+    from agentcorps.core.state import State
+
+
+class Refusal(NamedTuple):
+    """Why the API server would not create something: its own reason and message."""
+
+    reason: str
+    message: str
+
+
+class Tally(NamedTuple):
+    """Tasks that ended on an agent since its stored status was written."""
+
+    succeeded: int = 0
+    failed: int = 0
+
+
+class Memory(NamedTuple):
+    """What the leader remembers, and no object tells."""
+
+    first_hello: float | None = None
+    """When (monotonic) this leader received its first hello; None before."""
+    finished: Mapping[Key, Tally] = MappingProxyType({})
+    """By agent. Added to the stored counters; whoever wrote a status takes off what was in it."""
+    refused: Mapping[Key, Refusal] = MappingProxyType({})
+    """By agent: why its pod could not be created at the last try."""
+    refused_agents: Mapping[Key, Refusal] = MappingProxyType({})
+    """By pool: why an agent of it could not be created at the last try."""
+
+
+_PHASES: Final = {
+    Standing.INVALID: AgentPhase.FAILED,
+    Standing.TERMINATING: AgentPhase.TERMINATED,
+    Standing.NO_POD: AgentPhase.PENDING,
+    Standing.NAME_TAKEN: AgentPhase.PENDING,
+    Standing.POD_LEAVING: AgentPhase.PENDING,
+    Standing.POD_ENDED: AgentPhase.UNHEALTHY,
+    Standing.STARTING: AgentPhase.STARTING,
+    Standing.AWAITED: AgentPhase.STARTING,
+    Standing.STUCK: AgentPhase.FAILED,
+    Standing.STARTUP_TIMEOUT: AgentPhase.FAILED,
+    Standing.SILENT: AgentPhase.UNHEALTHY,
+}
+_STALLED: Final = frozenset({Standing.INVALID, Standing.STUCK, Standing.STARTUP_TIMEOUT})
+_SERVING: Final = frozenset({AgentPhase.IDLE, AgentPhase.BUSY})
+
+
+class _View(NamedTuple):
+    """One agent as its status shows it."""
+
+    phase: AgentPhase
+    verdict: Verdict
+
+
+def agent_status(
+    state: State, key: Key, now: Now, memory: Memory, drain: str = ""
+) -> dict[str, Any]:
+    """Return the status that an Agent should have now.
+
+    Args:
+        state: What was observed.
+        key: An Agent in it.
+        now: This instant.
+        memory: What only the leader knows.
+        drain: Reason (CamelCase) for which the agent is drained from now on; empty: as it was.
+
+    Raises:
+        KeyError: The state has no such Agent.
+    """
+    agent = state.agents[key]
+    mark = conditions.stamp(agent.status, agent.generation, now.wall)
+    view = _view(state, agent, now, memory, drain)
+    found = conditions.standard(view.verdict, mark)
+    if view.phase is AgentPhase.DRAINING:
+        reason, message = view.verdict.reason, view.verdict.message
+        found.append(conditions.condition(DRAINING, reason, message, mark, holds=True))
+    status = {
+        "observedGeneration": agent.generation,
+        "phase": view.phase.value,
+        "reason": view.verdict.reason if view.phase not in _SERVING else None,
+        "message": clip_message(view.verdict.message) or None,
+        "slotsUsed": len(state.bound_to(key)),
+        **_counters(agent, memory.finished.get(key, Tally())),
+        **_process(state, agent, now),
+        "conditions": found,
+    }
+    return {name: value for name, value in status.items() if value is not None}
+
+
+def counted(old: Mapping[str, Any], new: Mapping[str, Any]) -> Tally:
+    """Return how many finished tasks a new status has more than the one that it replaces."""
+    return Tally(
+        int(new.get("tasksSucceeded", 0)) - int(old.get("tasksSucceeded", 0)),
+        int(new.get("tasksFailed", 0)) - int(old.get("tasksFailed", 0)),
+    )
+
+
+def _counters(agent: AgentRecord, tally: Tally) -> dict[str, int]:
+    return {
+        "tasksSucceeded": int(agent.status.get("tasksSucceeded", 0)) + tally.succeeded,
+        "tasksFailed": int(agent.status.get("tasksFailed", 0)) + tally.failed,
+    }
+
+
+def _process(state: State, agent: AgentRecord, now: Now) -> dict[str, str | None]:
+    """Return what the status tells of the pod and the process in it."""
+    pod = own_pod(state, agent)
+    if pod is None:
+        return {}
+    # The process that was heard last is kept for as long as its pod: a new leader learns from it
+    # that it has to wait for a hello.
+    known = agent.status if agent.status.get("podUID") == pod.uid else {}
+    session = own_session(state, pod)
+    heard = known.get("lastHeartbeatTime")
+    if session is not None:
+        silence = 0.0 if session.polling else now.monotonic - session.last_seen
+        heard = conditions.timestamp(now.wall - silence)
+    return {
+        "podName": pod.key.name,
+        "podUID": pod.uid,
+        "instance": known.get("instance") if session is None else session.instance,
+        "lastHeartbeatTime": heard,
+        "templateHash": pod.template_hash or None,
+    }
+
+
+def _view(state: State, agent: AgentRecord, now: Now, memory: Memory, drain: str = "") -> _View:
+    assessment = assess(state, agent, now, memory.first_hello)
+    standing = assessment.standing
+    if (drain or agent.draining_since is not None) and standing is not Standing.TERMINATING:
+        reason = drain or str(agent.status.get("reason") or "Draining")
+        verdict = Verdict(reason, "it finishes its tasks and takes no new ones", reconciling=True)
+        return _View(AgentPhase.DRAINING, verdict)
+    refusal = memory.refused.get(agent.key)
+    if standing is Standing.NO_POD and refusal is not None:
+        return _View(AgentPhase.PENDING, _refused("its pod", refusal))
+    if _serves(agent, assessment):
+        phase = AgentPhase.BUSY if state.bound_to(agent.key) else AgentPhase.IDLE
+        return _View(phase, Verdict("Connected", ready=True))
+    stalled = standing in _STALLED
+    reason, message = assessment.reason, assessment.message
+    verdict = Verdict(reason, message, reconciling=not stalled, stalled=stalled)
+    return _View(_PHASES[standing], verdict)
+
+
+def _serves(agent: AgentRecord, assessment: Assessment) -> bool:
+    """Tell whether an agent is Ready: heard by this leader, or by the last one a moment ago."""
+    if assessment.standing is Standing.AWAITED:
+        return conditions.is_true(agent.status, ConditionType.READY)
+    return assessment.standing is Standing.READY
+
+
+def _refused(what: str, refusal: Refusal) -> Verdict:
+    message = f"{what} could not be created and is tried again: {refusal.message}"
+    return Verdict(refusal.reason or "CreateFailed", message, stalled=True)
+
+
+def selector(pool: str) -> str:
+    """Return the label selector of a pool's agents and pods, as /scale tells it."""
+    return f"{LABEL_POOL}={pool}"
+
+
+def pool_status(state: State, key: Key, now: Now, memory: Memory) -> dict[str, Any]:
+    """Return the status that an AgentPool should have now.
+
+    Raises:
+        KeyError: The state has no such AgentPool.
+    """
+    pool = state.pools[key]
+    agents = [agent for agent in state.agents_of(key) if agent.pool_uid == pool.uid]
+    views = {agent.key: _view(state, agent, now, memory) for agent in agents}
+    phases = Counter(view.phase for view in views.values())
+    current = [a for a in agents if not a.deleting and a.template_hash == pool.template_hash]
+    mark = conditions.stamp(pool.status, pool.generation, now.wall)
+    refusal = memory.refused_agents.get(key)
+    verdict = _pool_verdict(pool, agents, views, refusal)
+    return {
+        "observedGeneration": pool.generation,
+        "replicas": len(agents),
+        "readyReplicas": phases[AgentPhase.IDLE] + phases[AgentPhase.BUSY],
+        "idleReplicas": phases[AgentPhase.IDLE],
+        "busyReplicas": phases[AgentPhase.BUSY],
+        "drainingReplicas": phases[AgentPhase.DRAINING],
+        "updatedReplicas": len(current),
+        "unhealthyReplicas": phases[AgentPhase.UNHEALTHY] + phases[AgentPhase.FAILED],
+        "targetReplicas": pool.replicas,
+        "queuedTasks": state.queued(key),
+        "runningTasks": state.running(key),
+        "selector": selector(key.name),
+        "conditions": conditions.standard(verdict, mark),
+    }
+
+
+def _pool_verdict(
+    pool: PoolRecord,
+    agents: Sequence[AgentRecord],
+    views: Mapping[Key, _View],
+    refusal: Refusal | None,
+) -> Verdict:
+    if pool.invalid:
+        return Verdict("InvalidObject", f"{pool.invalid}: correct the pool's spec", stalled=True)
+    if pool.deleting:
+        return Verdict("Terminating", "the pool is being deleted", reconciling=True)
+    active = [agent for agent in agents if is_active(agent, pool)]
+    ready = sum(views[agent.key].verdict.ready for agent in active)
+    progress = f"{ready} of {pool.replicas} agents are ready"
+    if ready < pool.replicas:
+        missing = len(active) < pool.replicas
+        stalled = _refused("an agent", refusal) if missing and refusal is not None else None
+        stalled = stalled or _stalled_by(active, views)
+        return stalled or Verdict("AgentsStarting", progress, reconciling=True)
+    leaving = len(agents) - pool.replicas
+    if leaving:
+        message = f"{progress}, {leaving} surplus ones are leaving"
+        return Verdict("ScalingDown", message, ready=True, reconciling=True)
+    return Verdict("AllReady", progress, ready=True)
+
+
+def _stalled_by(active: Sequence[AgentRecord], views: Mapping[Key, _View]) -> Verdict | None:
+    """Return what keeps agents from starting: of the first by name, and how many more there are."""
+    stalled = [view for a in sorted(active, key=_by_name) if (view := views[a.key]).verdict.stalled]
+    if not stalled:
+        return None
+    first = stalled[0].verdict
+    more = f" ({len(stalled) - 1} more agents are stalled)" if len(stalled) > 1 else ""
+    return Verdict(first.reason, f"{first.message}{more}", stalled=True)
+
+
+def _by_name(agent: AgentRecord) -> tuple[int, str]:
+    return len(agent.key.name), agent.key.name

@@ -1,0 +1,111 @@
+"""Everything that is derived from the tasks: who waits, who runs where, how many of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core.lazyheap import LazyHeap
+from agentcorps.core.lifecycle import not_before, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from agentcorps.core.board import Board
+    from agentcorps.core.records import Key, TaskRecord
+
+
+class _Placed(NamedTuple):
+    record: TaskRecord
+    waiting: bool
+    """In the line of its pool (True), or not: in flight, ending, or waiting for its back-off."""
+
+
+class TaskIndex:
+    """Derived views of the tasks, changed only by ``place``."""
+
+    def __init__(self, board: Callable[[Key], Board]) -> None:
+        """``board`` gives the board of a pool."""
+        self._board = board
+        self._placed: dict[str, _Placed] = {}
+        self._counts: dict[tuple[Key, TaskPhase], int] = {}
+        self._bound: dict[Key, dict[str, TaskRecord]] = {}
+        self._resting: LazyHeap[str] = LazyHeap()
+
+    def effective(self, uid: str) -> TaskRecord | None:
+        """A task as it was last placed: assumed if a write is in flight, else observed."""
+        placed = self._placed.get(uid)
+        return None if placed is None else placed.record
+
+    def bound_to(self, agent: Key) -> Collection[TaskRecord]:
+        """Tasks that run on an agent."""
+        bound = self._bound.get(agent)
+        return bound.values() if bound else ()
+
+    def all_bound(self) -> Iterator[TaskRecord]:
+        """Tasks that run, wherever."""
+        return (record for bound in self._bound.values() for record in bound.values())
+
+    def count(self, pool: Key, phase: TaskPhase) -> int:
+        """Number of a pool's tasks in a phase (Queued or Running)."""
+        return self._counts.get((pool, phase), 0)
+
+    def place(self, uid: str, record: TaskRecord | None, *, in_flight: bool) -> TaskRecord | None:
+        """Put a task where it belongs now, or take it out; returns the record placed before."""
+        before = self._placed.pop(uid, None)
+        if before is not None:
+            self._remove(before)
+        if record is not None:
+            self._placed[uid] = self._add(record, in_flight=in_flight)
+        return None if before is None else before.record
+
+    def first_rest_over(self) -> float | None:
+        """Wall time at which the next back-off is over; None when no task waits for one."""
+        first = self._resting.first()
+        return None if first is None else first.rank[0]
+
+    def end_rests(self, wall: float) -> list[Key]:
+        """Let the tasks wait in line whose back-off is over; returns the pools concerned."""
+        pools: list[Key] = []
+        while (first := self._resting.first()) is not None and first.rank[0] <= wall:
+            self._resting.pop()
+            record = self._placed[first.item].record
+            self._placed[first.item] = _Placed(record, waiting=True)
+            self._board(record.pool_key).add_task(record)
+            pools.append(record.pool_key)
+        return pools
+
+    def _add(self, record: TaskRecord, *, in_flight: bool) -> _Placed:
+        if record.terminal:
+            return _Placed(record, waiting=False)
+        counted = (record.pool_key, record.phase)
+        self._counts[counted] = self._counts.get(counted, 0) + 1
+        if record.phase is TaskPhase.RUNNING:
+            self._bound.setdefault(record.agent, {})[record.uid] = record
+            return _Placed(record, waiting=False)
+        if in_flight or record.cancel or refusal(record) is not None:
+            return _Placed(record, waiting=False)
+        rest_over = not_before(record)
+        if rest_over > 0:
+            self._resting.put(record.uid, (rest_over, record.uid))
+            return _Placed(record, waiting=False)
+        self._board(record.pool_key).add_task(record)
+        return _Placed(record, waiting=True)
+
+    def _remove(self, placed: _Placed) -> None:
+        record = placed.record
+        if record.terminal:
+            return
+        counted = (record.pool_key, record.phase)
+        self._counts[counted] -= 1
+        if not self._counts[counted]:
+            del self._counts[counted]
+        if record.phase is TaskPhase.RUNNING:
+            bound = self._bound[record.agent]
+            del bound[record.uid]
+            if not bound:
+                del self._bound[record.agent]
+        elif placed.waiting:
+            self._board(record.pool_key).remove_task(record)
+        else:
+            self._resting.discard(record.uid)

@@ -1,0 +1,106 @@
+"""The status of a Task as it is written: the record, and conditions that kstatus reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from agentcorps.api.meta import ConditionStatus, ConditionType, TaskPhase, TaskReason
+from agentcorps.core.conditions import timestamp
+from agentcorps.core.digest import canonical_digest
+
+if TYPE_CHECKING:
+    from agentcorps.core.records import Attempt, TaskRecord
+
+ABSENT: Final = object()
+"""Stands for a status without a result (None is a result)."""
+
+
+def task_status(record: TaskRecord, result: object = ABSENT) -> dict[str, Any]:
+    """Return the whole status of a Task, with the result and its digest if there is one.
+
+    Raises:
+        ValueError: The result holds a number that JSON lacks.
+    """
+    status: dict[str, Any] = {
+        "observedGeneration": record.observed_generation,
+        "phase": record.phase.value,
+        "reason": str(record.reason),
+        "message": record.message,
+        "attempt": record.attempt,
+        "failures": record.failures,
+        "agentName": record.agent_name,
+        "podUID": record.pod_uid,
+        "agentInstance": record.agent_instance,
+        "startedAt": _time(record.started_at),
+        "finishedAt": _time(record.finished_at),
+        "progress": _progress(record),
+        "attempts": [_attempt(attempt) for attempt in record.attempts],
+        "conditions": _conditions(record),
+    }
+    told = {name: value for name, value in status.items() if value not in (None, "", [], {})}
+    if result is not ABSENT:
+        told["result"] = result
+        told["resultDigest"] = canonical_digest(result)
+    return told
+
+
+def _time(wall: float | None) -> str | None:
+    return None if wall is None else timestamp(wall)
+
+
+def _progress(record: TaskRecord) -> dict[str, Any]:
+    progress: dict[str, Any] = {}
+    if record.progress_percent is not None:
+        progress["percent"] = record.progress_percent
+    if record.progress_message:
+        progress["message"] = record.progress_message
+    return progress
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    told = {
+        "attempt": attempt.attempt,
+        "agentName": attempt.agent_name,
+        "startedAt": timestamp(attempt.started_at),
+        "finishedAt": timestamp(attempt.finished_at),
+    }
+    return told | {"reason": str(attempt.reason)} if attempt.reason else told
+
+
+def _conditions(record: TaskRecord) -> list[dict[str, Any]]:
+    """Ready, Reconciling, Stalled and Succeeded.
+
+    Until its end a Task is reconciling and not ready; a good end makes it ready, any other stalled.
+    What an end does not change keeps its lastTransitionTime.
+    """
+    true, false = ConditionStatus.TRUE, ConditionStatus.FALSE
+    since = record.created if record.conditions_since is None else record.conditions_since
+    ended = since if record.finished_at is None else record.finished_at
+    good = record.phase is TaskPhase.SUCCEEDED
+    bad = record.terminal and not good
+    outcome = (true if good else false) if record.terminal else ConditionStatus.UNKNOWN
+    values = (
+        (ConditionType.READY, true if good else false, ended if good else since),
+        (ConditionType.RECONCILING, false if record.terminal else true, ended),
+        (ConditionType.STALLED, true if bad else false, ended if bad else since),
+        (ConditionType.SUCCEEDED, outcome, ended),
+    )
+    reason, message = _told(record)
+    return [
+        {
+            "type": kind.value,
+            "status": value.value,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": timestamp(moment),
+            "observedGeneration": record.observed_generation,
+        }
+        for kind, value, moment in values
+    ]
+
+
+def _told(record: TaskRecord) -> tuple[str, str]:
+    if record.phase is TaskPhase.RUNNING:
+        where = f"agent {record.agent_name} works on attempt {record.attempt}"
+        return TaskReason.BOUND.value, where
+    return str(record.reason) or record.phase.value, record.message

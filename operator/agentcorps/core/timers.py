@@ -1,0 +1,95 @@
+"""When each Task must be looked at again, and since when it is in its phase (monotonic)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core.lazyheap import LazyHeap
+
+if TYPE_CHECKING:
+    from agentcorps.core.records import Now, TaskRecord
+
+
+class _Began(NamedTuple):
+    phase: TaskPhase
+    attempt: int
+    at: float
+
+
+class Timers:
+    """Alarms and marks per Task UID.
+
+    A Task is looked at when something about it changed and when its alarm goes off. Wall-clock
+    times become monotonic ones by the newest pair of readings that was seen.
+    """
+
+    def __init__(self) -> None:
+        self._alarms: LazyHeap[str] = LazyHeap()
+        self._changed: dict[str, None] = {}
+        self._began: dict[str, _Began] = {}
+        self._ahead = 0.0
+        """Seconds by which the wall clock is ahead of the monotonic one."""
+
+    def see(self, now: Now) -> None:
+        """Note a reading of both clocks."""
+        self._ahead = now.wall - now.monotonic
+
+    def monotonic(self, wall: float) -> float:
+        """The monotonic time of a wall-clock time."""
+        return wall - self._ahead
+
+    def note_phase(self, record: TaskRecord, assumed: TaskRecord | None, now: Now) -> None:
+        """Note since when a Task is in its phase: since now, or as long as its status tells."""
+        known = self._began.get(record.uid)
+        if known is None or (known.phase, known.attempt) != (record.phase, record.attempt):
+            elapsed = max(0.0, now.wall - _phase_start(record, assumed, now))
+            began = _Began(record.phase, record.attempt, now.monotonic - elapsed)
+            self._began[record.uid] = began
+
+    def phase_began(self, uid: str) -> float | None:
+        """Monotonic time since which a Task is in its phase; None when the Task is not known."""
+        began = self._began.get(uid)
+        return None if began is None else began.at
+
+    def look_at(self, uid: str) -> None:
+        """Have a Task looked at soon."""
+        self._changed[uid] = None
+
+    def wake(self, uid: str, monotonic: float | None) -> None:
+        """Have a Task looked at then (None: only when it changes)."""
+        if monotonic is None:
+            self._alarms.discard(uid)
+        else:
+            self._alarms.put(uid, (monotonic, uid))
+
+    def take_due(self, now: Now) -> list[str]:
+        """UIDs to be looked at now; each is given once."""
+        self.see(now)
+        due, self._changed = self._changed, {}
+        while (first := self._alarms.first()) is not None and first.rank[0] <= now.monotonic:
+            self._alarms.pop()
+            due[first.item] = None
+        return list(due)
+
+    def next_alarm(self) -> float | None:
+        """Monotonic time of the next alarm; None when none is set."""
+        first = self._alarms.first()
+        return None if first is None else first.rank[0]
+
+    def forget(self, uid: str) -> None:
+        """The Task is gone."""
+        self._alarms.discard(uid)
+        self._changed.pop(uid, None)
+        self._began.pop(uid, None)
+
+
+def _phase_start(record: TaskRecord, assumed: TaskRecord | None, now: Now) -> float:
+    if record.terminal:
+        return now.wall if record.finished_at is None else record.finished_at
+    if record.phase is TaskPhase.QUEUED:
+        return now.wall
+    if assumed is not None and assumed.attempt == record.attempt and assumed.started_at is not None:
+        # Status keeps whole seconds; the operator that wrote it knows better.
+        return assumed.started_at
+    return now.wall if record.started_at is None else record.started_at

@@ -1,0 +1,265 @@
+"""Why a task is where it is, in words.
+
+One answer for both: the operator writes it to the status, ``agentcorps task why`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from agentcorps.api.meta import AgentPhase, TaskPhase, TaskReason
+from agentcorps.api.names import clip_message
+from agentcorps.core.conditions import timestamp
+from agentcorps.core.lifecycle import not_before, refusal
+from agentcorps.core.waiting import rank
+from agentcorps.core.wire import agent_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from agentcorps.core.records import AgentRecord, Key, TaskRecord
+    from agentcorps.core.state import State
+
+
+class Availability(StrEnum):
+    """In what state an agent is, in the word that people read."""
+
+    READY = "ready"
+    SILENT = "connected, but asking for no work"
+    STARTING = "starting"
+    DRAINING = "draining"
+    UNHEALTHY = "unhealthy"
+    FAILED = "failed"
+    ENDED = "terminated"
+    DELETING = "being deleted"
+    INVALID = "invalid"
+
+
+class Candidate(NamedTuple):
+    """What decides whether an agent could take a task."""
+
+    name: str
+    capabilities: frozenset[str]
+    slots: int
+    used: int
+    availability: Availability
+
+
+class Why(NamedTuple):
+    """Why a task is where it is."""
+
+    reason: str
+    """One CamelCase word, as ``status.reason`` has it."""
+    message: str
+    """One sentence."""
+    filters: list[tuple[str, str]]
+    """Each agent of the pool, and what speaks against it (or ``free``)."""
+
+
+_FREE = "free"
+_AVAILABILITIES = {
+    AgentPhase.IDLE: Availability.READY,
+    AgentPhase.BUSY: Availability.READY,
+    AgentPhase.DRAINING: Availability.DRAINING,
+    AgentPhase.UNHEALTHY: Availability.UNHEALTHY,
+    AgentPhase.FAILED: Availability.FAILED,
+    AgentPhase.TERMINATED: Availability.ENDED,
+}
+
+
+def explain(
+    task: TaskRecord,
+    *,
+    pool_exists: bool,
+    pool_replicas: int,
+    candidates: Sequence[Candidate],
+    now_wall: float,
+    queue_ahead: int,
+) -> Why:
+    """Say why a task is where it is.
+
+    Args:
+        task: The task.
+        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``.
+        pool_replicas: Its ``spec.replicas``; 0 when there is none.
+        candidates: The agents of that pool.
+        now_wall: Seconds since the Unix epoch.
+        queue_ahead: Tasks of the pool that are served before this one.
+    """
+    filters = [(one.name, _verdict(one, task.requires)) for one in candidates]
+    if task.phase is not TaskPhase.QUEUED:
+        return Why(str(task.reason), _not_waiting(task), filters)
+    problem = refusal(task)
+    if problem is not None:
+        return Why(problem[0].value, problem[1], filters)
+    able = any(task.requires <= one.capabilities for one in candidates)
+    coming = not candidates and pool_replicas > 0
+    reason = waiting_reason(task, pool_exists=pool_exists, able=able or coming, now_wall=now_wall)
+    message = _message(task, reason, filters, queue_ahead)
+    return Why(reason.value, clip_message(message), filters)
+
+
+def waiting_reason(
+    task: TaskRecord, *, pool_exists: bool, able: bool, now_wall: float
+) -> TaskReason:
+    """Why a Queued task waits, in one word.
+
+    Args:
+        task: The task.
+        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``.
+        able: Whether an agent of the pool, busy or not, has what the task requires, or is to come.
+        now_wall: Seconds since the Unix epoch.
+    """
+    if not pool_exists:
+        return TaskReason.POOL_NOT_FOUND
+    if not_before(task) > now_wall:
+        return TaskReason.BACKOFF
+    return TaskReason.NO_IDLE_AGENT if able else TaskReason.NO_AGENT_MATCHES
+
+
+def tasks_ahead(task: TaskRecord, tasks: Iterable[TaskRecord]) -> int:
+    """Count the waiting tasks of the same pool that are served before this one."""
+    place = rank(task)
+    return sum(
+        other.phase is TaskPhase.QUEUED and other.pool_key == task.pool_key and rank(other) < place
+        for other in tasks
+    )
+
+
+def candidates_from_state(state: State, pool: Key) -> list[Candidate]:
+    """The agents of a pool as the operator knows them, by name."""
+    return [
+        Candidate(
+            agent.key.name,
+            _capabilities(state, agent),
+            _slots(state, agent),
+            len(state.bound_to(agent.key)),
+            _availability(state, agent),
+        )
+        for agent in sorted(state.agents_of(pool), key=_name)
+    ]
+
+
+def candidates_from_objects(
+    agents: Iterable[Mapping[str, Any]], tasks: Iterable[TaskRecord] = ()
+) -> list[Candidate]:
+    """Listed Agent objects as far as their status tells, by name.
+
+    Their ``slotsUsed`` may be a minute old; the Running ones among ``tasks`` count if more.
+    """
+    running = Counter(task.agent for task in tasks if task.phase is TaskPhase.RUNNING)
+    records = sorted(map(agent_record, agents), key=_name)
+    return [
+        Candidate(
+            record.key.name,
+            record.capabilities,
+            record.slots,
+            max(running[record.key], _slots_used(record)),
+            _told_availability(record),
+        )
+        for record in records
+    ]
+
+
+def _name(agent: AgentRecord) -> str:
+    return agent.key.name
+
+
+def _slots_used(agent: AgentRecord) -> int:
+    used = agent.status.get("slotsUsed", 0)
+    return used if isinstance(used, int) else 0
+
+
+def _capabilities(state: State, agent: AgentRecord) -> frozenset[str]:
+    session = state.sessions.get(agent.key)
+    return agent.capabilities if session is None else session.capabilities
+
+
+def _slots(state: State, agent: AgentRecord) -> int:
+    session = state.sessions.get(agent.key)
+    return agent.slots if session is None else min(agent.slots, session.slots)
+
+
+def _availability(state: State, agent: AgentRecord) -> Availability:
+    told = _told_availability(agent)
+    session, pod = state.sessions.get(agent.key), state.pods.get(agent.key)
+    if told not in {Availability.READY, Availability.STARTING}:
+        return told
+    if session is None or pod is None or pod.uid != session.pod_uid:
+        return Availability.STARTING
+    if pod.deleting or session.leaving:
+        return Availability.DELETING if pod.deleting else Availability.DRAINING
+    vacancy = state.vacancy(agent.key)
+    full = len(state.bound_to(agent.key)) >= _slots(state, agent)
+    vacant = vacancy is not None and vacancy.free > 0
+    return Availability.READY if full or vacant else Availability.SILENT
+
+
+def _told_availability(agent: AgentRecord) -> Availability:
+    if agent.deleting:
+        return Availability.DELETING
+    if agent.invalid:
+        return Availability.INVALID
+    if agent.draining_since is not None:
+        return Availability.DRAINING
+    return (
+        Availability.STARTING
+        if agent.phase is None
+        else _AVAILABILITIES.get(agent.phase, Availability.STARTING)
+    )
+
+
+def _verdict(candidate: Candidate, requires: frozenset[str]) -> str:
+    lacks = sorted(requires - candidate.capabilities)
+    if lacks:
+        noun = "capability" if len(lacks) == 1 else "capabilities"
+        return f"lacks {noun} {', '.join(lacks)}"
+    if candidate.availability is not Availability.READY:
+        return candidate.availability.value
+    if candidate.used >= candidate.slots:
+        return f"busy ({candidate.used}/{candidate.slots} slots)"
+    return _FREE
+
+
+def _not_waiting(task: TaskRecord) -> str:
+    if task.phase is TaskPhase.RUNNING:
+        return f"agent {task.agent_name} works on attempt {task.attempt}"
+    ended = f"the Task has ended: {task.phase.value}"
+    return f"{ended}; {task.message}" if task.message else ended
+
+
+def _message(
+    task: TaskRecord, reason: TaskReason, filters: list[tuple[str, str]], queue_ahead: int
+) -> str:
+    if reason is TaskReason.POOL_NOT_FOUND:
+        return f"there is no AgentPool {task.pool} in namespace {task.key.namespace}"
+    if reason is TaskReason.BACKOFF:
+        return _resting(task)
+    if reason is TaskReason.NO_AGENT_MATCHES and not filters:
+        return f"pool {task.pool} has no agents: its replicas are 0"
+    summary = _summary(task.pool, filters)
+    if reason is TaskReason.NO_AGENT_MATCHES or not queue_ahead:
+        return summary
+    ahead = "1 task is" if queue_ahead == 1 else f"{queue_ahead} tasks are"
+    return f"{summary}; {ahead} ahead of it"
+
+
+def _resting(task: TaskRecord) -> str:
+    last = task.attempts[-1]
+    told = f": {task.message}" if task.message and task.reason == last.reason else ""
+    return (
+        f"not before {timestamp(not_before(task))}, because attempt {last.attempt} ended with"
+        f" {last.reason}{told}"
+    )
+
+
+def _summary(pool: str, filters: list[tuple[str, str]]) -> str:
+    if not filters:
+        return f"pool {pool} has no agents yet"
+    noun = "agent" if len(filters) == 1 else "agents"
+    counts = Counter(verdict for _, verdict in filters)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return f"{len(filters)} {noun} in pool {pool}: {verdicts}"

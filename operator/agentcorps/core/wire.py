@@ -1,0 +1,389 @@
+"""From the API server's JSON to records: tolerant of what is absent or unknown, and fast.
+
+Tasks and Pods come by the thousand and are read by hand; Agents and AgentPools are rare and go
+through their models, so that what is wrong with them is told in full.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from agentcorps.api.agent import AgentSpec
+from agentcorps.api.agentpool import AgentPoolSpec
+from agentcorps.api.kinds import AGENT_POOL
+from agentcorps.api.meta import LABEL_AGENT, AgentPhase, TaskPhase
+from agentcorps.api.names import clip_message, encoded_size
+from agentcorps.api.task import Retry, TaskSpec
+from agentcorps.api.validation import InvalidObject, parse_agent, parse_pool
+from agentcorps.core.conditions import DRAINING, find, is_true
+from agentcorps.core.fields import (
+    Malformed,
+    entries,
+    flag,
+    moment,
+    parse_time,
+    section,
+    text,
+    whole,
+    words,
+)
+from agentcorps.core.podspec import LABEL_TEMPLATE_HASH, template_hash
+from agentcorps.core.records import AgentRecord, Attempt, Key, PodRecord, PoolRecord, TaskRecord
+from agentcorps.core.task_status import ABSENT, task_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "ABSENT",
+    "Malformed",
+    "agent_record",
+    "pod_record",
+    "pool_record",
+    "task_record",
+    "task_status",
+]
+
+_TIMEOUT_SECONDS: Final[int] = TaskSpec.model_fields["timeout_seconds"].default
+_RETRY_LIMIT: Final[int] = Retry.model_fields["limit"].default
+_DRAIN_SECONDS: Final[int] = AgentPoolSpec.model_fields["drain_timeout_seconds"].default
+_VERSION_DIGITS: Final = 20
+"""Resource versions are unsigned integers of 64 bits."""
+_STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+"""Reasons of a container that waits because all is well."""
+
+
+class _Identity(NamedTuple):
+    """What the metadata of any object says."""
+
+    uid: str
+    key: Key
+    resource_version: int
+    generation: int
+    created: float
+    deleting: bool
+
+
+def task_record(obj: Mapping[str, Any]) -> TaskRecord:
+    """Read a Task; a spec that cannot be used is told in ``invalid``.
+
+    Raises:
+        Malformed: The metadata or the status cannot be read.
+    """
+    identity = _identity(obj)
+    try:
+        spec = _task_spec(obj)
+    except Malformed as error:
+        spec = _UNUSABLE | {"invalid": clip_message(str(error))}
+    return TaskRecord(
+        uid=identity.uid,
+        key=identity.key,
+        resource_version=identity.resource_version,
+        generation=identity.generation,
+        created=identity.created,
+        **spec,
+        **_task_status(section(obj, "status", "status")),
+    )
+
+
+def pod_record(obj: Mapping[str, Any]) -> PodRecord:
+    """Read a Pod.
+
+    Raises:
+        Malformed: It cannot be read.
+    """
+    identity = _identity(obj)
+    metadata = section(obj, "metadata", "metadata")
+    status = section(obj, "status", "status")
+    containers = [
+        container
+        for name in ("initContainerStatuses", "containerStatuses")
+        for container in entries(status, name, f"status.{name}")
+    ]
+    labels = section(metadata, "labels", "metadata.labels")
+    phase = text(status, "phase", "status.phase", "")
+    waiting = _waiting(status, containers)
+    return PodRecord(
+        uid=identity.uid,
+        key=identity.key,
+        resource_version=identity.resource_version,
+        agent_name=text(labels, LABEL_AGENT, "metadata.labels", ""),
+        owner_uid=_controller(metadata).get("uid", ""),
+        created=identity.created,
+        phase=phase,
+        ready=is_true(status, "Ready"),
+        deleting=identity.deleting,
+        terminated=phase in {"Succeeded", "Failed"},
+        restarts=sum(
+            whole(container, "restartCount", "status.containerStatuses.restartCount", 0)
+            for container in containers
+        ),
+        node_name=text(section(obj, "spec", "spec"), "nodeName", "spec.nodeName", ""),
+        waiting_reason=waiting[0],
+        waiting_message=clip_message(waiting[1]),
+        template_hash=text(labels, LABEL_TEMPLATE_HASH, "metadata.labels", ""),
+    )
+
+
+def agent_record(obj: Mapping[str, Any]) -> AgentRecord:
+    """Read an Agent; a spec that cannot be used is told in ``invalid``.
+
+    Raises:
+        Malformed: The metadata or the status cannot be read.
+    """
+    identity = _identity(obj)
+    status = section(obj, "status", "status")
+    owner = _controller(section(obj, "metadata", "metadata"))
+    owned = (
+        owner.get("kind") == AGENT_POOL.kind and owner.get("apiVersion") == AGENT_POOL.api_version
+    )
+    phase = _agent_phase(status)
+    spec, invalid = _agent_spec(obj)
+    return AgentRecord(
+        uid=identity.uid,
+        key=identity.key,
+        resource_version=identity.resource_version,
+        generation=identity.generation,
+        created=identity.created,
+        pool=owner.get("name", "") if owned else "",
+        pool_uid=owner.get("uid", "") if owned else "",
+        **spec,
+        phase=phase,
+        draining_since=_draining_since(status, phase, identity.created),
+        deleting=identity.deleting,
+        invalid=invalid,
+        status=status,
+    )
+
+
+def pool_record(obj: Mapping[str, Any]) -> PoolRecord:
+    """Read an AgentPool; a spec that cannot be used is told in ``invalid``.
+
+    Raises:
+        Malformed: The metadata or the status cannot be read.
+    """
+    identity = _identity(obj)
+    spec, invalid = _pool_spec(obj)
+    return PoolRecord(
+        uid=identity.uid,
+        key=identity.key,
+        resource_version=identity.resource_version,
+        generation=identity.generation,
+        created=identity.created,
+        **spec,
+        deleting=identity.deleting,
+        invalid=invalid,
+        status=section(obj, "status", "status"),
+    )
+
+
+def _identity(obj: Mapping[str, Any]) -> _Identity:
+    metadata = section(obj, "metadata", "metadata")
+    version = text(metadata, "resourceVersion", "metadata.resourceVersion")
+    if len(version) > _VERSION_DIGITS or not (version.isascii() and version.isdigit()):
+        raise Malformed("metadata.resourceVersion", "must be a decimal number")
+    created = moment(metadata, "creationTimestamp", "metadata.creationTimestamp")
+    return _Identity(
+        uid=text(metadata, "uid", "metadata.uid"),
+        key=Key(
+            text(metadata, "namespace", "metadata.namespace"),
+            text(metadata, "name", "metadata.name"),
+        ),
+        resource_version=int(version),
+        generation=whole(metadata, "generation", "metadata.generation", 0),
+        created=0.0 if created is None else created,
+        deleting=metadata.get("deletionTimestamp") is not None,
+    )
+
+
+def _controller(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The controlling owner reference; empty when there is none."""
+    owners = entries(metadata, "ownerReferences", "metadata.ownerReferences")
+    for owner in owners:
+        if owner.get("controller") is True:
+            text(owner, "uid", "metadata.ownerReferences.uid")
+            text(owner, "name", "metadata.ownerReferences.name")
+            return owner
+    return {}
+
+
+_UNUSABLE: Final[dict[str, Any]] = {
+    "pool": "",
+    "requires": frozenset(),
+    "priority": 0,
+    "timeout_seconds": _TIMEOUT_SECONDS,
+    "retry_limit": 0,
+    "ttl_seconds": None,
+    "cancel": False,
+    "input_bytes": 0,
+}
+"""Stands for a Task's spec that cannot be read."""
+
+
+def _task_spec(obj: Mapping[str, Any]) -> dict[str, Any]:
+    spec = section(obj, "spec", "spec")
+    retry = section(spec, "retry", "spec.retry")
+    ttl = whole(spec, "ttlSecondsAfterFinished", "spec.ttlSecondsAfterFinished", -1, None)
+    return {
+        "pool": text(spec, "pool", "spec.pool"),
+        "requires": words(spec, "requires", "spec.requires"),
+        "priority": whole(spec, "priority", "spec.priority", 0, None),
+        "timeout_seconds": whole(
+            spec, "timeoutSeconds", "spec.timeoutSeconds", _TIMEOUT_SECONDS, at_least=1
+        ),
+        "retry_limit": whole(retry, "limit", "spec.retry.limit", _RETRY_LIMIT),
+        "ttl_seconds": None if ttl < 0 else ttl,
+        "cancel": flag(spec, "cancel", "spec.cancel"),
+        "input_bytes": _size(section(spec, "input", "spec.input")),
+    }
+
+
+def _size(payload: Mapping[str, Any]) -> int:
+    try:
+        return encoded_size(payload)
+    except (TypeError, ValueError):
+        raise Malformed("spec.input", "is not JSON") from None
+    except RecursionError:
+        raise Malformed("spec.input", "is nested too deeply") from None
+
+
+def _task_status(status: Mapping[str, Any]) -> dict[str, Any]:
+    progress = section(status, "progress", "status.progress")
+    percent = whole(progress, "percent", "status.progress.percent", -1, None)
+    return {
+        "phase": _task_phase(text(status, "phase", "status.phase", TaskPhase.QUEUED)),
+        "reason": text(status, "reason", "status.reason", ""),
+        "message": text(status, "message", "status.message", ""),
+        "attempt": whole(status, "attempt", "status.attempt", 0),
+        "failures": whole(status, "failures", "status.failures", 0),
+        "agent_name": text(status, "agentName", "status.agentName", ""),
+        "pod_uid": text(status, "podUID", "status.podUID", ""),
+        "agent_instance": text(status, "agentInstance", "status.agentInstance", ""),
+        "started_at": moment(status, "startedAt", "status.startedAt"),
+        "finished_at": moment(status, "finishedAt", "status.finishedAt"),
+        "conditions_since": _conditions_since(status),
+        "observed_generation": whole(
+            status, "observedGeneration", "status.observedGeneration", -1, None
+        ),
+        "progress_percent": None if percent < 0 else percent,
+        "progress_message": text(progress, "message", "status.progress.message", ""),
+        "attempts": tuple(map(_attempt, entries(status, "attempts", "status.attempts"))),
+    }
+
+
+def _task_phase(name: str) -> TaskPhase:
+    try:
+        return TaskPhase(name)
+    except ValueError:
+        raise Malformed("status.phase", "is not a phase of a Task") from None
+
+
+def _attempt(entry: Mapping[str, Any]) -> Attempt:
+    finished = moment(entry, "finishedAt", "status.attempts.finishedAt") or 0.0
+    started = moment(entry, "startedAt", "status.attempts.startedAt")
+    return Attempt(
+        attempt=whole(entry, "attempt", "status.attempts.attempt", 0),
+        agent_name=text(entry, "agentName", "status.attempts.agentName", ""),
+        started_at=finished if started is None else started,
+        finished_at=finished,
+        reason=text(entry, "reason", "status.attempts.reason", ""),
+    )
+
+
+def _conditions_since(status: Mapping[str, Any]) -> float | None:
+    """Since when the oldest condition stands: each kind of end leaves one as it was before it."""
+    path = "status.conditions"
+    times = (
+        moment(condition, "lastTransitionTime", f"{path}.lastTransitionTime")
+        for condition in entries(status, "conditions", path)
+    )
+    return min((time for time in times if time is not None), default=None)
+
+
+def _waiting(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    """Reason and message of the first container that waits in trouble, or of the scheduler."""
+    path = "status.containerStatuses.state.waiting"
+    for container in containers:
+        state = section(container, "state", "status.containerStatuses.state")
+        waiting = section(state, "waiting", path)
+        reason = text(waiting, "reason", f"{path}.reason", "")
+        if reason and reason not in _STARTING:
+            return reason, text(waiting, "message", f"{path}.message", "")
+    entries(status, "conditions", "status.conditions")
+    scheduled = find(status, "PodScheduled")
+    if scheduled.get("status") != "False":
+        return "", ""
+    path = "status.conditions"
+    return (
+        text(scheduled, "reason", f"{path}.reason", ""),
+        text(scheduled, "message", f"{path}.message", ""),
+    )
+
+
+def _agent_phase(status: Mapping[str, Any]) -> AgentPhase | None:
+    name = text(status, "phase", "status.phase", "")
+    try:
+        return AgentPhase(name) if name else None
+    except ValueError:
+        raise Malformed("status.phase", "is not a phase of an Agent") from None
+
+
+def _draining_since(
+    status: Mapping[str, Any], phase: AgentPhase | None, created: float
+) -> float | None:
+    entries(status, "conditions", "status.conditions")
+    if phase is not AgentPhase.DRAINING and not is_true(status, DRAINING):
+        return None
+    since = parse_time(str(find(status, DRAINING).get("lastTransitionTime")))
+    return created if since is None else since
+
+
+def _agent_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    written = section(obj, "spec", "spec")
+    try:
+        # Status is the operator's own and metadata the API server's: neither is judged here.
+        spec = parse_agent({"metadata": {}, "spec": written}).spec
+    except InvalidObject as error:
+        unusable = AgentSpec.model_construct(pod_template={})
+        return _agent_fields(unusable, ""), clip_message(error.message)
+    return _agent_fields(spec, template_hash(written)), ""
+
+
+def _agent_fields(spec: AgentSpec, digest: str) -> dict[str, Any]:
+    return {
+        "capabilities": frozenset(spec.capabilities),
+        "slots": spec.slots,
+        "heartbeat_seconds": spec.health.heartbeat_seconds,
+        "failure_threshold": spec.health.failure_threshold,
+        "startup_seconds": spec.health.startup_seconds,
+        "template_hash": digest,
+        "pod_template": spec.pod_template,
+    }
+
+
+def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    written = section(obj, "spec", "spec")
+    try:
+        spec = parse_pool({"metadata": {}, "spec": written}).spec
+    except InvalidObject as error:
+        return _unusable_pool(), clip_message(error.message)
+    agent_spec = written["template"]["spec"]
+    return {
+        "replicas": spec.replicas,
+        "drain_timeout_seconds": spec.drain_timeout_seconds,
+        "template_hash": template_hash(agent_spec),
+        "template_labels": spec.template.metadata.labels,
+        "template_annotations": spec.template.metadata.annotations,
+        "agent_spec": agent_spec,
+    }, ""
+
+
+def _unusable_pool() -> dict[str, Any]:
+    return {
+        "replicas": 0,
+        "drain_timeout_seconds": _DRAIN_SECONDS,
+        "template_hash": "",
+        "template_labels": {},
+        "template_annotations": {},
+        "agent_spec": {},
+    }

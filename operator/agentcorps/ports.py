@@ -1,0 +1,180 @@
+"""What the use cases need from the outside world; ``adapters`` and ``control`` implement it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agentcorps.api.protocol import TaskDelivery
+    from agentcorps.core.records import Key, Now
+
+Object = dict[str, Any]
+"""A Kubernetes object as decoded JSON."""
+
+
+class Kind(Enum):
+    """The kinds that the use cases write: (API path, plural, apiVersion, kind)."""
+
+    TASK = ("/apis/agentcorps.dev/v1alpha1", "tasks", "agentcorps.dev/v1alpha1", "Task")
+    AGENT = ("/apis/agentcorps.dev/v1alpha1", "agents", "agentcorps.dev/v1alpha1", "Agent")
+    POOL = ("/apis/agentcorps.dev/v1alpha1", "agentpools", "agentcorps.dev/v1alpha1", "AgentPool")
+    POD = ("/api/v1", "pods", "v1", "Pod")
+
+    @property
+    def path(self) -> str:
+        """Path of the group and version, such as ``/api/v1``."""
+        return self.value[0]
+
+    @property
+    def plural(self) -> str:
+        """Plural name, as it stands in the path."""
+        return self.value[1]
+
+    @property
+    def api_version(self) -> str:
+        """``apiVersion`` of an object."""
+        return self.value[2]
+
+    @property
+    def kind(self) -> str:
+        """``kind`` of an object."""
+        return self.value[3]
+
+
+class ClusterError(Exception):
+    """A request to the API server did not succeed."""
+
+
+class NotFound(ClusterError):
+    """404: the object is gone (or has another UID than the precondition says)."""
+
+
+class Conflict(ClusterError):
+    """409: somebody wrote in between, or the name is taken. Read, then decide anew."""
+
+
+class Refused(ClusterError):
+    """4xx: the API server will not do this (quota, admission, validation)."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        """Keep the API server's status code, reason and message."""
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class Unavailable(ClusterError):
+    """5xx, 429, timeout or no connection: a write may have happened. Read first."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        """Keep the Retry-After of the answer in seconds, if there was one."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Cluster(Protocol):
+    """Reads and writes of single objects. Calls raise only ClusterError, and end in time."""
+
+    async def get(self, kind: Kind, key: Key) -> Object:
+        """Read an object fresh from the API server."""
+
+    async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """Create an object; Conflict when the name is taken."""
+
+    async def replace_status(
+        self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
+    ) -> Object:
+        """Replace the status by JSON Patch, fenced by resourceVersion; returns what is stored."""
+
+    async def delete(
+        self,
+        kind: Kind,
+        key: Key,
+        *,
+        uid: str,
+        resource_version: int | None = None,
+        grace_seconds: int | None = None,
+    ) -> None:
+        """Delete with preconditions; NotFound when it is gone, Conflict when one fails."""
+
+
+class Lister(Protocol):
+    """Consistent lists of whole kinds."""
+
+    async def list_objects(
+        self, kind: Kind, namespaces: Sequence[str], *, metadata_only: bool = False
+    ) -> tuple[list[Object], int]:
+        """All objects of a kind, everywhere if no namespace is named, and the list's version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One Event for people: what happened to which object and why. Never a payload."""
+
+    kind: Kind
+    key: Key
+    uid: str
+    reason: str
+    """CamelCase, such as ``Bound``."""
+    action: str
+    """What was done, such as ``Assign``."""
+    message: str
+    warning: bool = False
+    related: Key | None = None
+    """The agent involved, if any."""
+
+
+class EventSink(Protocol):
+    """Takes Events without blocking; they may be dropped under pressure."""
+
+    def emit(self, note: Note) -> None:
+        """Publish a note soon."""
+
+
+class Clock(Protocol):
+    """Both clocks."""
+
+    def now(self) -> Now:
+        """This instant; the wall time is the API server's."""
+
+
+class Delivery(Protocol):
+    """Hands bound tasks to the agents' open polls."""
+
+    def deliver(self, agent: Key, instance: str, task: TaskDelivery) -> None:
+        """Answer the agent's poll with a task whose binding is written."""
+
+    def wake(self, agent: Key) -> None:
+        """Answer the agent's poll now: there is something to cancel, drop or drain."""
+
+
+class Identities(Protocol):
+    """Tells which pod a token speaks for."""
+
+    async def identify(self, token: str) -> PodIdentity | None:
+        """The pod that the token is bound to; None for a foreign, expired or unknown token."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodIdentity:
+    """A pod as its projected token proves it."""
+
+    pod: Key
+    pod_uid: str
+
+
+class Leadership(Protocol):
+    """Whether this process leads."""
+
+    @property
+    def leading(self) -> bool:
+        """True while the last renewal is younger than the renew deadline."""
+
+    @property
+    def epoch(self) -> int:
+        """LeaseTransitions of the Lease."""

@@ -1,0 +1,250 @@
+"""What becomes due for a Task though nobody reports it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core import lifecycle
+from agentcorps.core.actions import (
+    DeleteTask,
+    Explain,
+    Finish,
+    FollowGeneration,
+    Requeue,
+    TaskAction,
+)
+from agentcorps.core.deadlines import due, next_due
+from agentcorps.core.records import Key, Now, PoolRecord, TaskRecord
+from agentcorps.core.state import State
+from support.strategies import NOW, a_seat, a_task, bound, state_of
+
+UID = "task-uid-0"
+POOL = PoolRecord(
+    uid="pool-uid",
+    key=Key("east", "crew"),
+    resource_version=1,
+    generation=1,
+    created=0.0,
+    replicas=1,
+    drain_timeout_seconds=300,
+    template_hash="",
+    template_labels={},
+    template_annotations={},
+    agent_spec={},
+)
+
+
+def after(seconds: float) -> Now:
+    """Both clocks, some seconds later."""
+    return Now(NOW.monotonic + seconds, NOW.wall + seconds)
+
+
+def finished(**fields: object) -> TaskRecord:
+    """Return a Task that has just succeeded."""
+    done = lifecycle.succeed(bound(a_task(), a_seat()), NOW)
+    return replace(done, **fields)  # type: ignore[arg-type]  # fields of a record
+
+
+def written(state: State, record: TaskRecord, now: Now) -> None:
+    """Observe what a write has made of a Task."""
+    state.observe_task(replace(record, resource_version=10_000 + int(now.monotonic)), now)
+
+
+def kinds(actions: list[TaskAction]) -> list[type]:
+    """Tell only what kind of actions these are."""
+    return [type(action) for action in actions]
+
+
+def test_an_attempt_ends_at_its_timeout() -> None:
+    """An attempt is taken back when it has run for timeoutSeconds, not before, and it counts."""
+    state = state_of(bound(a_task(timeout_seconds=30), a_seat()))
+    assert due(state, NOW) == []
+    assert next_due(state) == after(30).monotonic
+    assert due(state, after(29.9)) == []
+    (action,) = due(state, after(30))
+    assert isinstance(action, Requeue)
+    assert (action.attempt, action.reason, action.counted) == (1, "Timeout", True)
+
+
+def test_a_new_leader_counts_the_time_that_has_passed() -> None:
+    """A Task that has run for 20 of its 30 seconds when it is first seen has 10 left."""
+    running = bound(a_task(timeout_seconds=30), a_seat())
+    state = State()
+    state.observe_task(running, after(20))
+    assert due(state, after(29.9)) == []
+    assert kinds(due(state, after(30))) == [Requeue]
+
+
+def test_a_start_in_the_future_is_now() -> None:
+    """A clock that was set back does not prolong an attempt."""
+    state = State()
+    state.observe_task(bound(a_task(timeout_seconds=30), a_seat(), after(500)), NOW)
+    assert kinds(due(state, after(30))) == [Requeue]
+
+
+def test_the_writer_of_a_start_knows_it_to_the_fraction() -> None:
+    """Status has whole seconds, but the operator that bound a Task counts from the exact start."""
+    state = state_of(a_task(timeout_seconds=1))
+    start = after(0.9)
+    running = bound(state.tasks[UID], a_seat(), start)
+    state.assume(running)
+    written(state, replace(running, started_at=NOW.wall), after(0.95))
+    state.settle(UID)
+    assert state.started_monotonic(UID) == pytest.approx(start.monotonic)
+    assert due(state, after(1.8)) == []
+    assert kinds(due(state, after(2.0))) == [Requeue]
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["queued", "running"])
+def test_a_cancelled_task_ends_at_once(*, running: bool) -> None:
+    """spec.cancel ends a Task whether it waits or runs."""
+    task = bound(a_task(), a_seat()) if running else a_task()
+    (action,) = due(state_of(replace(task, cancel=True, generation=2)), NOW)
+    assert isinstance(action, Finish)
+    assert (action.phase, action.reason) == (TaskPhase.CANCELLED, "Cancelled")
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (a_task(input_bytes=65_537), "InputTooLarge"),
+        (a_task(invalid="spec.pool is missing"), "InvalidObject"),
+    ],
+)
+def test_a_task_that_can_never_run_fails_at_once(task: TaskRecord, reason: str) -> None:
+    """Too large an input, or a spec that cannot be read, ends a Task with a reason and no binding."""
+    (action,) = due(state_of(task), NOW)
+    assert isinstance(action, Finish)
+    assert (action.phase, action.reason) == (TaskPhase.FAILED, reason)
+
+
+def test_a_finished_task_is_deleted_after_its_ttl() -> None:
+    """TtlSecondsAfterFinished counts from the end, and without it a Task is kept."""
+    state = state_of(finished(ttl_seconds=60))
+    assert due(state, after(59.9)) == []
+    assert due(state, after(60)) == [DeleteTask(UID)]
+    kept = state_of(finished())
+    assert due(kept, after(10**8)) == []
+    assert next_due(kept) is None
+
+
+def test_a_finished_task_follows_its_generation() -> None:
+    """A change of spec after the end is only noted in observedGeneration."""
+    state = state_of(finished(generation=2, cancel=True))
+    assert due(state, NOW) == [FollowGeneration(UID)]
+
+
+def test_an_action_without_effect_comes_again() -> None:
+    """If nothing is seen of an action for ten seconds it is asked for again, not in between."""
+    state = state_of(finished(ttl_seconds=0))
+    assert due(state, NOW) == [DeleteTask(UID)]
+    assert due(state, after(9.9)) == []
+    assert due(state, after(10)) == [DeleteTask(UID)]
+
+
+def test_a_task_with_a_write_in_flight_is_left_alone() -> None:
+    """No action is decided while a write is under way; it is decided once that has settled."""
+    state = state_of(a_task(cancel=True))
+    state.assume(state.tasks[UID])
+    assert due(state, NOW) == []
+    state.settle(UID)
+    assert kinds(due(state, NOW)) == [Finish]
+
+
+def test_a_missing_pool_is_told_after_five_seconds_and_once() -> None:
+    """A Task of a pool that is not there gets its reason after five seconds, and no second write."""
+    state = state_of(a_task())
+    assert due(state, after(4.9)) == []
+    (action,) = due(state, after(5))
+    assert isinstance(action, Explain)
+    assert action.reason == "PoolNotFound"
+    assert action.message == "there is no AgentPool crew in namespace east"
+    written(state, lifecycle.explain(state.tasks[UID], action.reason, action.message), after(5))
+    assert due(state, after(1_000)) == []
+
+
+def test_a_missing_capability_is_told() -> None:
+    """A Task that no agent of its pool matches is told so, with what they lack."""
+    state = state_of(a_task(requires=frozenset({"juggle"})), seats=[a_seat()])
+    state.observe_pool(POOL)
+    (action,) = due(state, after(5))
+    assert action == Explain(
+        UID, "NoAgentMatches", "1 agent in pool crew: 1 lacks capability juggle"
+    )
+
+
+def test_a_reason_that_arises_later_is_told_too() -> None:
+    """When the last agent that could serve a waiting Task is gone, its status says so."""
+    state = state_of(a_task(), seats=[a_seat(offer=0)])
+    state.observe_pool(replace(POOL, replicas=0))
+    assert due(state, after(5)) == []
+    state.forget_agent(Key("east", "crew-0"))
+    assert kinds(due(state, after(35))) == [Explain]
+
+
+@pytest.mark.parametrize("seats", [[a_seat(offer=0)], []], ids=["busy agent", "no agent yet"])
+def test_waiting_for_an_idle_agent_is_never_written(seats: list[object]) -> None:
+    """A Task whose agents are busy or still to come waits without a word: that is the default."""
+    state = state_of(a_task(), seats=seats)  # type: ignore[arg-type]  # parametrised seats
+    state.observe_pool(POOL)
+    assert [due(state, after(seconds)) for seconds in (0, 5, 35, 70)] == [[], [], [], []]
+
+
+def test_a_long_backoff_is_told() -> None:
+    """A Task that waits for its next try says until when, and what ended the last one."""
+    running = replace(bound(a_task(), a_seat()), failures=1)
+    error = lifecycle.requeue(running, "AgentError", "out of cheese", counted=True, now=NOW)
+    state = state_of(error)
+    state.observe_pool(POOL)
+    (action,) = due(state, after(5))
+    assert isinstance(action, Explain)
+    assert action.reason == "Backoff"
+    assert action.message.endswith("because attempt 1 ended with AgentError: out of cheese")
+
+
+def test_the_end_of_a_backoff_is_on_the_calendar() -> None:
+    """next_due tells when a Task that waits for its back-off can be bound again."""
+    error = lifecycle.requeue(
+        bound(a_task(), a_seat()), "AgentError", "", counted=True, now=after(-2)
+    )
+    state = state_of(error)
+    due(state, NOW)
+    assert next_due(state) == pytest.approx(after(3).monotonic)
+
+
+def test_a_forgotten_task_is_no_longer_due() -> None:
+    """Nothing is decided for a Task that is gone."""
+    state = state_of(finished(ttl_seconds=60))
+    due(state, NOW)
+    state.forget_task(UID)
+    assert next_due(state) is None
+    assert due(state, after(100)) == []
+
+
+_TASKS = st.builds(
+    lambda base, timeout, ttl, cancel: replace(
+        base, timeout_seconds=timeout, ttl_seconds=ttl, cancel=cancel
+    ),
+    st.sampled_from([a_task(), bound(a_task(), a_seat()), finished()]),
+    st.integers(1, 40),
+    st.none() | st.integers(0, 40),
+    st.booleans(),
+)
+
+
+@settings(max_examples=300)
+@given(_TASKS)
+def test_waking_up_when_told_is_enough(task: TaskRecord) -> None:
+    """Who looks only when next_due says so sees the same actions as who looks every second."""
+    often, seldom = state_of(task), state_of(task)
+    every_second = [kinds(due(often, after(second))) for second in range(61)]
+    told = {0: kinds(due(seldom, NOW))}
+    while (wake := next_due(seldom)) is not None and wake <= after(60).monotonic:
+        now = after(wake - NOW.monotonic)
+        told[int(now.monotonic - NOW.monotonic)] = kinds(due(seldom, now))
+    assert [told.get(second, []) for second in range(61)] == every_second

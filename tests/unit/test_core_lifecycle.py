@@ -1,0 +1,248 @@
+"""Transitions of a Task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core import lifecycle
+from agentcorps.core.lifecycle import IllegalTransition, Stale
+from agentcorps.core.records import Key, Now, TaskRecord
+from support.strategies import NOW, a_seat, a_task, bound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEAT = a_seat()
+RUNNING = bound(a_task(), SEAT)
+COUNTED = ("AgentLost", "Timeout", "AgentError", "OutOfCheese")
+UNCOUNTED = ("AgentStopped", "NotDelivered")
+
+OPERATIONS: dict[str, Callable[[TaskRecord, Now], TaskRecord]] = {
+    "bind": lambda task, now: bound(task, SEAT, now),
+    "succeed": lifecycle.succeed,
+    "fail": lambda task, now: lifecycle.fail(task, "AgentError", "no", now),
+    "cancel": lifecycle.cancel,
+    "refuse": lambda task, now: lifecycle.refuse(task, "InputTooLarge", "too large", now),
+    "explain": lambda task, _: lifecycle.explain(task, "PoolNotFound", "no pool"),
+    "progress": lambda task, _: lifecycle.progress(task, 50, "half way"),
+}
+
+
+def _requeue(reason: str, *, counted: bool) -> Callable[[TaskRecord, Now], TaskRecord]:
+    return lambda task, now: lifecycle.requeue(task, reason, "again", counted=counted, now=now)
+
+
+OPERATIONS |= {reason: _requeue(reason, counted=True) for reason in COUNTED}
+OPERATIONS |= {reason: _requeue(reason, counted=False) for reason in UNCOUNTED}
+# Binding and trying again come often enough to get far.
+BIASED = [*OPERATIONS, *["bind"] * 8, *COUNTED, *UNCOUNTED * 2]
+
+
+def _walk(task: TaskRecord, names: list[str]) -> list[TaskRecord]:
+    """All records that these operations lead through; those that are illegal change nothing."""
+    records = [task]
+    for step, name in enumerate(names, start=1):
+        try:
+            now = Now(NOW.monotonic + step, NOW.wall + step)
+            records.append(OPERATIONS[name](records[-1], now))
+        except IllegalTransition:
+            continue
+    return records
+
+
+walks = st.builds(
+    _walk,
+    st.builds(
+        a_task,
+        retry_limit=st.integers(0, 3),
+        generation=st.integers(1, 3),
+        input_bytes=st.sampled_from([2, 2, 2, 70_000]),
+    ),
+    st.lists(st.sampled_from(BIASED), max_size=25),
+)
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_an_end_is_final(walk: list[TaskRecord]) -> None:
+    """Once a Task has ended no operation changes anything about it."""
+    ends = [record for record in walk if record.terminal]
+    assert len(ends) <= 1
+    assert ends == [] or ends == walk[-1:]
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_attempts_only_go_up(walk: list[TaskRecord]) -> None:
+    """Each binding has the next attempt number, and nothing else changes that number."""
+    for before, after in zip(walk, walk[1:], strict=False):
+        begins = before.phase is TaskPhase.QUEUED and after.phase is TaskPhase.RUNNING
+        assert after.attempt == before.attempt + begins
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_failures_spend_the_limit_and_nothing_else_does(walk: list[TaskRecord]) -> None:
+    """A waiting Task has failed at most limit times, an ended one once more; uncounted ends are free."""
+    for before, after in zip(walk, walk[1:], strict=False):
+        spent = after.failures - before.failures
+        assert spent in {0, 1}
+        assert not spent or after.reason in COUNTED
+        assert after.failures <= after.retry_limit + after.terminal
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_the_last_five_attempts_are_kept(walk: list[TaskRecord]) -> None:
+    """The attempts that ended are listed in order, the last five of them."""
+    last = walk[-1]
+    ended = last.attempt - (last.phase is TaskPhase.RUNNING)
+    numbers = [attempt.attempt for attempt in last.attempts]
+    assert numbers == list(range(max(1, ended - 4), ended + 1))
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_every_write_observes_the_generation(walk: list[TaskRecord]) -> None:
+    """Whatever is written tells the generation that it was computed for, and a time for conditions."""
+    for record in walk[1:]:
+        assert record.observed_generation == record.generation
+        assert record.conditions_since == record.created
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_a_task_that_may_run_once_is_started_once(walk: list[TaskRecord]) -> None:
+    """With a limit of 0 an attempt follows another only if that one never reached its agent."""
+    last = walk[-1]
+    if last.retry_limit == 0:
+        for attempt in last.attempts:
+            assert attempt.reason == "NotDelivered" or attempt.attempt == last.attempt
+
+
+@pytest.mark.parametrize(
+    ("phase", "legal"),
+    [
+        (TaskPhase.QUEUED, {"bind", "cancel", "refuse", "explain"}),
+        (TaskPhase.RUNNING, {"succeed", "fail", "cancel", "progress", *COUNTED, *UNCOUNTED}),
+        (TaskPhase.SUCCEEDED, set()),
+        (TaskPhase.FAILED, set()),
+        (TaskPhase.CANCELLED, set()),
+        (TaskPhase.TIMED_OUT, set()),
+    ],
+)
+def test_which_operations_a_phase_allows(phase: TaskPhase, legal: set[str]) -> None:
+    """Each phase allows exactly these operations; all others are refused."""
+    record = replace(RUNNING, phase=phase)
+    allowed = set()
+    for name, operation in OPERATIONS.items():
+        try:
+            operation(record, NOW)
+            allowed.add(name)
+        except IllegalTransition:
+            continue
+    assert allowed == legal
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted", "limit", "phase", "failures"),
+    [
+        ("AgentLost", True, 1, TaskPhase.QUEUED, 1),
+        ("AgentLost", True, 0, TaskPhase.FAILED, 1),
+        ("AgentError", True, 0, TaskPhase.FAILED, 1),
+        ("Timeout", True, 1, TaskPhase.QUEUED, 1),
+        ("Timeout", True, 0, TaskPhase.TIMED_OUT, 1),
+        ("AgentStopped", False, 1, TaskPhase.QUEUED, 0),
+        ("AgentStopped", False, 0, TaskPhase.FAILED, 0),
+        ("NotDelivered", False, 0, TaskPhase.QUEUED, 0),
+    ],
+)
+def test_what_the_end_of_an_attempt_leads_to(
+    reason: str, limit: int, phase: TaskPhase, failures: int, *, counted: bool
+) -> None:
+    """The reason, whether it counts, and the limit decide whether a Task is tried again."""
+    task = replace(RUNNING, retry_limit=limit)
+    after = lifecycle.requeue(task, reason, "why", counted=counted, now=NOW)
+    assert (after.phase, after.failures) == (phase, failures)
+    assert (after.reason, after.message) == (reason, "why")
+    assert after.attempts[-1].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("failures", "reason", "wait"),
+    [
+        (1, "AgentError", 5),
+        (2, "Timeout", 10),
+        (4, "OutOfCheese", 40),
+        (7, "AgentError", 300),
+        (100, "AgentError", 300),
+        (3, "AgentLost", None),
+        (3, "AgentStopped", None),
+        (3, "NotDelivered", None),
+    ],
+)
+def test_how_long_a_failed_task_waits(failures: int, reason: str, wait: float | None) -> None:
+    """The wait doubles from five seconds up to five minutes; a loss of the agent waits for nothing."""
+    task = replace(RUNNING, failures=failures - 1, retry_limit=200)
+    after = lifecycle.requeue(task, reason, "", counted=True, now=NOW)
+    assert lifecycle.not_before(after) == (0.0 if wait is None else NOW.wall + wait)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "pod_uid", "instance", "told"),
+    [
+        (2, "pod-uid-0", "instance-0", "is at attempt 1, not 2"),
+        (1, "pod-uid-1", "instance-0", "another pod"),
+        (1, "pod-uid-0", "instance-1", "another process"),
+    ],
+)
+def test_a_foreign_report_is_stopped(attempt: int, pod_uid: str, instance: str, told: str) -> None:
+    """Attempt, pod and process must all be those of the current binding."""
+    lifecycle.fence(RUNNING, 1, "pod-uid-0", "instance-0")
+    with pytest.raises(Stale, match=told):
+        lifecycle.fence(RUNNING, attempt, pod_uid, instance)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in TaskPhase if phase is not TaskPhase.RUNNING])
+def test_a_report_for_a_task_that_does_not_run_is_stopped(phase: TaskPhase) -> None:
+    """Outside Running not even the last binding may report."""
+    with pytest.raises(Stale, match=f"is {phase}, not Running"):
+        lifecycle.fence(replace(RUNNING, phase=phase), 1, "pod-uid-0", "instance-0")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [a_task(cancel=True), a_task(input_bytes=65_537), a_task(invalid="spec.pool is missing")],
+    ids=["cancelled", "large", "invalid"],
+)
+def test_a_task_that_is_to_end_is_not_bound(task: TaskRecord) -> None:
+    """A Task that was cancelled or can never run is not handed to an agent."""
+    with pytest.raises(IllegalTransition, match="without being bound"):
+        bound(task, SEAT)
+
+
+def test_a_task_stays_in_its_namespace() -> None:
+    """An agent of another namespace is refused."""
+    with pytest.raises(IllegalTransition, match="west/crew-0"):
+        lifecycle.bind(a_task(), Key("west", "crew-0"), "pod", "instance", NOW)
+
+
+def test_the_limit_of_the_input_is_inclusive() -> None:
+    """64 KiB of input are taken, one byte more is not."""
+    assert lifecycle.refusal(a_task(input_bytes=65_536)) is None
+    problem = lifecycle.refusal(a_task(input_bytes=65_537))
+    assert problem is not None
+    assert problem[0] == "InputTooLarge"
+
+
+def test_a_new_attempt_begins_without_the_progress_of_the_last() -> None:
+    """Progress belongs to one attempt."""
+    told = lifecycle.progress(RUNNING, 80, "almost")
+    again = lifecycle.requeue(told, "AgentLost", "", counted=True, now=NOW)
+    assert (again.progress_percent, again.progress_message) == (None, "")

@@ -1,0 +1,283 @@
+"""Pools reach the number of agents that was asked for, without disturbing those that work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
+from agentcorps.core.records import Key
+from agentcorps.core.scaling import DEFAULT_DRAIN_SECONDS, drained_alone, next_due, replicas
+from support.fleet import NAMESPACE, POOL, Fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _key(number: int) -> Key:
+    """Return the key of one of the pool's agents."""
+    return Key(NAMESPACE, f"crew-{number}")
+
+
+def _step(fleet: Fleet) -> list[CreateAgent | Drain | DeleteAgent]:
+    """Return one decision about the pool."""
+    return replicas(fleet.state, POOL, fleet.now, first_hello=0.0)
+
+
+def _drained(actions: Iterable[object]) -> list[str]:
+    """Return the names of the agents to drain, in order."""
+    return [action.agent.name for action in actions if isinstance(action, Drain)]
+
+
+def test_missing_agents_get_the_lowest_free_names() -> None:
+    """New agents take the lowest numbers, past every Agent and Pod that still bears a name."""
+    fleet = Fleet()
+    fleet.pool(replicas=5)
+    fleet.ready_agent("crew-1")
+    fleet.agent("crew-2", deleting=True)
+    gone = fleet.agent("crew-0")
+    fleet.pod(gone, deleting=True)
+    fleet.state.forget_agent(gone.key)
+    assert _step(fleet) == [CreateAgent(POOL, f"crew-{number}") for number in (3, 4, 5, 6)]
+
+
+def test_agents_that_cannot_start_count() -> None:
+    """A template that cannot start does not get more agents than were asked for."""
+    fleet = Fleet()
+    fleet.pool(replicas=2)
+    for number in range(2):
+        fleet.pod(fleet.agent(f"crew-{number}"), waiting_reason="ImagePullBackOff")
+    fleet.seconds += 3600
+    assert _step(fleet) == []
+
+
+def test_unready_then_idle_then_busy_agents_are_drained() -> None:
+    """Scale-down takes what is not ready first, then what is idle, and what works last."""
+    fleet = Fleet()
+    for number in range(6):
+        agent = fleet.agent(f"crew-{number}")
+        if number != 1:
+            fleet.pod(agent)
+        if number not in {1, 3}:
+            fleet.hello(agent.key)
+        fleet.seconds += 1
+    fleet.task(_key(5))
+    for left, expected in ((5, "3"), (4, "31"), (3, "314"), (2, "3142"), (0, "314205")):
+        fleet.pool(replicas=left)
+        assert _drained(_step(fleet)) == [f"crew-{number}" for number in expected]
+
+
+def test_higher_numbers_go_first_among_agents_of_one_age() -> None:
+    """Of agents made at the same second, those with the highest number go first."""
+    fleet = Fleet()
+    for number in (2, 10, 9):
+        fleet.ready_agent(f"crew-{number}")
+    fleet.pool(replicas=1)
+    assert _drained(_step(fleet)) == ["crew-10", "crew-9"]
+
+
+def test_bound_tasks_of_an_unheard_agent_make_it_busy() -> None:
+    """After a takeover, an agent that runs a task is busy before it says hello again."""
+    fleet = Fleet()
+    for number in range(2):
+        fleet.pod(fleet.agent(f"crew-{number}"))
+    fleet.task(_key(1))
+    fleet.pool(replicas=1)
+    assert _drained(_step(fleet)) == ["crew-0"]
+
+
+def test_drained_agents_are_deleted_as_they_were_written() -> None:
+    """A draining agent with nothing bound is deleted, fenced by the version that says Draining."""
+    fleet = Fleet()
+    fleet.pool(replicas=0)
+    fleet.ready_agent()
+    assert _step(fleet) == [Drain(_key(0), "ScaledDown")]
+    record = fleet.drain(_key(0))
+    assert _step(fleet) == [DeleteAgent(_key(0), record.uid, record.resource_version, "Drained")]
+
+
+def test_busy_agents_are_deleted_only_after_their_time_to_drain() -> None:
+    """A draining agent that still works is deleted at drainTimeoutSeconds, and not before."""
+    fleet = Fleet()
+    fleet.pool(replicas=0, drain_timeout_seconds=60)
+    fleet.ready_agent()
+    fleet.task(_key(0))
+    record = fleet.drain(_key(0))
+    fleet.seconds += 59
+    assert _step(fleet) == []
+    assert next_due(fleet.state, fleet.now) == pytest.approx(fleet.seconds + 1)
+    fleet.seconds += 1
+    assert _step(fleet) == [
+        DeleteAgent(_key(0), record.uid, record.resource_version, "DrainTimeout")
+    ]
+    assert next_due(fleet.state, fleet.now) is None
+
+
+def test_draining_agents_are_replaced_at_once() -> None:
+    """A draining agent no longer counts: its pool gets another one in its place."""
+    fleet = Fleet()
+    fleet.pool(replicas=1)
+    fleet.ready_agent()
+    fleet.task(_key(0))
+    fleet.drain(_key(0))
+    assert _step(fleet) == [CreateAgent(POOL, "crew-1")]
+
+
+@pytest.mark.parametrize("pool", ["", "crew"])
+def test_agents_without_a_pool_are_seen_off_too(pool: str) -> None:
+    """A draining Agent that stands alone, or whose pool is gone, has the default time to drain."""
+    fleet = Fleet()
+    fleet.ready_agent(pool=pool)
+    fleet.task(_key(0))
+    record = fleet.drain(_key(0))
+
+    def deletions() -> list[object]:
+        return [*_step(fleet), *drained_alone(fleet.state, fleet.now)]
+
+    fleet.seconds += DEFAULT_DRAIN_SECONDS - 1
+    assert deletions() == []
+    fleet.seconds += 1
+    assert deletions() == [
+        DeleteAgent(_key(0), record.uid, record.resource_version, "DrainTimeout")
+    ]
+
+
+@pytest.mark.parametrize("fields", [{"deleting": True}, {"invalid": "spec.replicas: is missing"}])
+def test_unusable_pools_start_nothing(fields: dict[str, object]) -> None:
+    """A pool that is being deleted or cannot be read neither creates nor drains."""
+    fleet = Fleet()
+    fleet.pool(replicas=3, **fields)
+    fleet.ready_agent()
+    assert _step(fleet) == []
+    fleet.pool(replicas=0, **fields)
+    assert _step(fleet) == []
+
+
+def test_agents_of_an_earlier_pool_do_not_count() -> None:
+    """Agents of a deleted pool of the same name are left to go, and their names are not reused."""
+    fleet = Fleet()
+    fleet.pool(replicas=1)
+    fleet.ready_agent(pool_uid="another-pool")
+    assert _step(fleet) == [CreateAgent(POOL, "crew-1")]
+
+
+class _World(Fleet):
+    """A cluster in which everything may happen, and that carries out what scaling asks for."""
+
+    def act(self) -> int:
+        """Carry out one decision, checking each action; returns how many there were."""
+        actions = _step(self)
+        assert actions == _step(self), "the same state gives the same decision"
+        for action in actions:
+            match action:
+                case CreateAgent(pool=_, name=name):
+                    self._create(name)
+                case Drain(agent=key):
+                    assert self.state.agents[key].draining_since is None
+                    self.drain(key)
+                case DeleteAgent():
+                    self._delete(action)
+        again = _step(self)
+        assert not [a for a in again if not isinstance(a, DeleteAgent)], "observed, so settled"
+        assert len(self.active()) == self.state.pools[POOL].replicas
+        return len(actions)
+
+    def active(self) -> list[Key]:
+        """Return the agents that stay."""
+        agents = self.state.agents.values()
+        return [a.key for a in agents if not a.deleting and a.draining_since is None]
+
+    def _create(self, name: str) -> None:
+        """Create an Agent whose name nobody bears."""
+        key = Key(NAMESPACE, name)
+        assert key not in self.state.agents
+        assert key not in self.state.pods
+        self.agent(name)
+
+    def _delete(self, action: DeleteAgent) -> None:
+        """Begin the deletion of an Agent that was told to drain, and had its time."""
+        record = self.state.agents[action.agent]
+        assert (record.uid, record.resource_version) == (action.uid, action.resource_version)
+        assert record.draining_since is not None
+        if self.state.bound_to(action.agent):
+            assert self.now.wall >= record.draining_since + 300
+        self.change_agent(action.agent, deleting=True)
+
+    def happen(self, event: str, number: int) -> None:
+        """Let something happen to the agent of this rank, if there is one that it can happen to."""
+        keys = sorted(self.state.agents)
+        if event == "scale":
+            self.pool(replicas=number)
+        elif event == "time":
+            self.seconds += 40.0 * number
+        elif keys:
+            getattr(self, f"_{event}")(keys[number % len(keys)])
+
+    def _start(self, key: Key) -> None:
+        """The agent gets its pod and says hello."""
+        if key not in self.state.pods:
+            self.pod(self.state.agents[key])
+        self.hello(key)
+
+    def _work(self, key: Key) -> None:
+        """A task is bound to an agent that takes some."""
+        agent = self.state.agents[key]
+        if key in self.state.sessions and key in self.state.pods and agent.draining_since is None:
+            self.task(key, uid=f"task-{self.version()}")
+
+    def _finish(self, key: Key) -> None:
+        """The agent's tasks end."""
+        for task in list(self.state.bound_to(key)):
+            self.state.forget_task(task.uid)
+
+    def _crash(self, key: Key) -> None:
+        """The pod is gone, with its process."""
+        self._finish(key)
+        self.state.close_session(key)
+        self.state.forget_pod(key)
+
+    def _vanish(self, key: Key) -> None:
+        """The API server forgets an Agent; its pod lingers."""
+        self._finish(key)
+        self.state.forget_agent(key)
+        self.state.close_session(key)
+
+    def _bury(self, key: Key) -> None:
+        """The deletion of an Agent comes to its end."""
+        if self.state.agents[key].deleting:
+            self._crash(key)
+            self._vanish(key)
+
+
+_EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["scale", "time", "start", "start", "work", "work", "finish", "crash", "vanish", "bury"]
+        ),
+        st.integers(0, 6),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@given(_EVENTS)
+def test_pools_converge_whatever_happens(events: list[tuple[str, int, bool]]) -> None:
+    """Under any order of events every action is legal, and at rest the pool has its number."""
+    world = _World()
+    world.pool(replicas=2)
+    for event, number, decide in events:
+        world.happen(event, number)
+        if decide:
+            world.act()
+    for _ in range(3):
+        for key in list(world.state.agents):
+            world._finish(key)
+            world._bury(key)
+        world.act()
+    assert world.act() == 0
+    assert len(world.active()) == world.state.pools[POOL].replicas
+    assert all(agent.draining_since is None for agent in world.state.agents.values())

@@ -1,0 +1,219 @@
+"""Why a task is where it is, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core import lifecycle
+from agentcorps.core.matching import bindings
+from agentcorps.core.records import Key
+from agentcorps.core.why import (
+    Availability,
+    Candidate,
+    Why,
+    candidates_from_objects,
+    candidates_from_state,
+    explain,
+    tasks_ahead,
+)
+from support.strategies import (
+    DEFECTS,
+    NOW,
+    World,
+    a_seat,
+    a_task,
+    bound,
+    observed,
+    state_of,
+    worlds,
+)
+
+if TYPE_CHECKING:
+    from agentcorps.core.records import TaskRecord
+
+CREW = Key("east", "crew")
+ABLE = frozenset({"sum", "translate"})
+
+
+def why(task: TaskRecord, *candidates: Candidate, replicas: int = 3, ahead: int = 0) -> Why:
+    """Explain a task whose pool exists."""
+    return explain(
+        task,
+        pool_exists=True,
+        pool_replicas=replicas,
+        candidates=candidates,
+        now_wall=NOW.wall,
+        queue_ahead=ahead,
+    )
+
+
+def candidate(
+    number: int, used: int = 0, availability: Availability = Availability.READY
+) -> Candidate:
+    """Return an agent that can do everything, with one slot."""
+    return Candidate(f"crew-{number}", ABLE, 1, used, availability)
+
+
+def test_agents_are_counted_by_what_speaks_against_them() -> None:
+    """One sentence tells how many agents are busy and what the others lack; the list tells which."""
+    task = a_task(requires=frozenset({"translate"}))
+    unable = Candidate("crew-2", frozenset({"sum"}), 1, 0, Availability.READY)
+    told = why(task, candidate(0, used=1), candidate(1, used=1), unable)
+    assert told.reason == "NoIdleAgent"
+    assert told.message == (
+        "3 agents in pool crew: 2 busy (1/1 slots), 1 lacks capability translate"
+    )
+    assert told.filters == [
+        ("crew-0", "busy (1/1 slots)"),
+        ("crew-1", "busy (1/1 slots)"),
+        ("crew-2", "lacks capability translate"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "end"),
+    [(0, "1 free"), (1, "; 1 task is ahead of it"), (7, "; 7 tasks are ahead of it")],
+)
+def test_the_line_is_told(ahead: int, end: str) -> None:
+    """A task that waits its turn says how many go first."""
+    assert why(a_task(), candidate(0), ahead=ahead).message.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "reason", "message"),
+    [
+        (0, "NoAgentMatches", "pool crew has no agents: its replicas are 0"),
+        (2, "NoIdleAgent", "pool crew has no agents yet"),
+    ],
+)
+def test_an_empty_pool_is_told(replicas: int, reason: str, message: str) -> None:
+    """A pool that is scaled to zero will never serve a task, one that is starting will."""
+    told = why(a_task(), replicas=replicas)
+    assert (told.reason, told.message) == (reason, message)
+
+
+def test_nobody_matches() -> None:
+    """If no agent, busy or not, has the capabilities, the missing ones are named."""
+    told = why(a_task(requires=frozenset({"juggle", "fly"})), candidate(0, used=1))
+    assert told.reason == "NoAgentMatches"
+    assert told.message == "1 agent in pool crew: 1 lacks capabilities fly, juggle"
+
+
+def test_a_missing_pool_is_told() -> None:
+    """A pool that is not there is named with its namespace."""
+    told = explain(
+        a_task(),
+        pool_exists=False,
+        pool_replicas=0,
+        candidates=[],
+        now_wall=NOW.wall,
+        queue_ahead=0,
+    )
+    assert told == Why("PoolNotFound", "there is no AgentPool crew in namespace east", [])
+
+
+def test_a_backoff_is_told_with_its_end_and_cause() -> None:
+    """A task between two tries says when the next one may begin, and why it waits."""
+    error = lifecycle.requeue(
+        bound(a_task(), a_seat()), "AgentError", "out of cheese", counted=True, now=NOW
+    )
+    told = why(error, candidate(0))
+    assert told.reason == "Backoff"
+    assert told.message == (
+        "not before 2027-01-15T08:00:05Z, because attempt 1 ended with AgentError: out of cheese"
+    )
+
+
+def test_a_task_that_can_never_run_is_told() -> None:
+    """Too large an input is told before the operator has written it."""
+    told = why(a_task(input_bytes=70_000), candidate(0))
+    assert told.reason == "InputTooLarge"
+    assert told.message.startswith("spec.input takes 70000 bytes as JSON, more than 65536")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (bound(a_task(), a_seat()), "agent crew-0 works on attempt 1"),
+        (a_task(phase=TaskPhase.SUCCEEDED), "the Task has ended: Succeeded"),
+        (a_task(phase=TaskPhase.FAILED, message="no"), "the Task has ended: Failed; no"),
+    ],
+)
+def test_a_task_that_does_not_wait_is_told(task: TaskRecord, message: str) -> None:
+    """Who asks about a running or an ended task learns that."""
+    assert why(task).message == message
+
+
+@pytest.mark.parametrize("defect", [name for name in DEFECTS if name != "standing alone"])
+def test_an_agent_that_gets_nothing_is_not_called_free(defect: str) -> None:
+    """What keeps work from an agent shows in the verdict on it."""
+    state = state_of(a_task(), seats=[DEFECTS[defect](a_seat())])
+    (verdict,) = why(a_task(), *candidates_from_state(state, CREW)).filters
+    assert verdict[1] != "free"
+
+
+@given(worlds)
+def test_who_is_left_waiting_has_no_free_agent(world: World) -> None:
+    """After the bindings no agent is called free to a task that still waits."""
+    state = observed(world.observations())
+    for bind in bindings(state, NOW):
+        task = state.tasks[bind.task_uid]
+        state.assume(lifecycle.bind(task, bind.agent, bind.pod_uid, bind.instance, NOW))
+    for task in state.tasks.values():
+        if task.phase is TaskPhase.QUEUED and not state.in_flight(task.uid):
+            candidates = candidates_from_state(state, task.pool_key)
+            verdicts = {verdict for _, verdict in why(task, *candidates).filters}
+            assert "free" not in verdicts
+
+
+def _agent(name: str, status: dict[str, object], **metadata: object) -> dict[str, object]:
+    template = {"spec": {"containers": [{"name": "agent", "image": "agent:1"}]}}
+    return {
+        "metadata": {"name": name, "namespace": "east", "uid": name, "resourceVersion": "1"}
+        | metadata,
+        "spec": {"slots": 2, "capabilities": ["sum"], "podTemplate": template},
+        "status": status,
+    }
+
+
+def test_candidates_are_made_from_listed_agents() -> None:
+    """Without the operator's memory the phase and slotsUsed of each Agent tell how it stands."""
+    agents = [
+        _agent("crew-3", {"phase": "Idle"}, deletionTimestamp="2026-11-23T07:42:00Z"),
+        _agent("crew-2", {}),
+        _agent("crew-1", {"phase": "Busy", "slotsUsed": 2}),
+        _agent("crew-0", {"phase": "Draining"}),
+    ]
+    verdicts = dict(why(a_task(), *candidates_from_objects(agents)).filters)
+    assert verdicts == {
+        "crew-0": "draining",
+        "crew-1": "busy (2/2 slots)",
+        "crew-2": "starting",
+        "crew-3": "being deleted",
+    }
+
+
+def test_running_tasks_correct_an_old_status() -> None:
+    """An agent whose status still says idle is busy if listed Tasks run on it."""
+    running = [bound(a_task(number), a_seat()) for number in range(2)]
+    (one,) = candidates_from_objects([_agent("crew-0", {"phase": "Idle"})], running)
+    assert one.used == 2
+
+
+def test_who_is_ahead() -> None:
+    """Waiting tasks of the same pool with a higher priority or an earlier creation are ahead."""
+    mine = a_task(1)
+    others = [
+        mine,
+        a_task(0),
+        a_task(2),
+        a_task(3, priority=1),
+        a_task(4, pool="band"),
+        replace(a_task(5, priority=1), phase=TaskPhase.RUNNING),
+    ]
+    assert tasks_ahead(mine, others) == 2
