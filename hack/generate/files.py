@@ -6,7 +6,7 @@ from typing import Any
 from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import GROUP, VERSION
 from agentcorps.api.names import MAX_INPUT_BYTES
-from generate import openapi
+from generate import cli_reference, openapi
 from generate.crds import DEFINITIONS, crd, to_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +27,7 @@ def generated_files() -> dict[str, str]:
     """Return every generated file: its path in the repository and its text."""
     files = {"helm/agentcorps/templates/policies/task-input-size.yaml": chart_policy()}
     files |= openapi.generate()
+    files |= cli_reference.generated_files()
     for definition in DEFINITIONS:
         name = definition.kind.plural
         text = HEADER + to_yaml(crd(definition))

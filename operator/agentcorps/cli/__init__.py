@@ -1,0 +1,1 @@
+"""The command line: typer and rich, talking to the API server only."""

@@ -1,0 +1,74 @@
+"""`agentcorps status`: the overview as a command."""
+
+from typing import Annotated
+
+import typer
+
+from agentcorps.cli import overview
+from agentcorps.cli.connection import connect
+from agentcorps.cli.errors import InputError
+from agentcorps.cli.model import Object
+from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
+from agentcorps.cli.output import Column, emit, print_table, to_json, to_yaml
+
+_FIELDS = ("target", "ready", "idle", "busy", "queued", "running")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    command(app, "status", epilog="  agentcorps status -A\n  agentcorps status -o json")(status)
+
+
+def status(
+    *,
+    connection: Connection,
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")
+    ] = False,
+    operator_namespace: OperatorNamespace = overview.OPERATOR_NAMESPACE,
+    printing: Printing,
+) -> None:
+    """Show operator, pools, agents and Tasks at a glance.
+
+    Busy agents are counted from the Tasks that run, so the numbers are live.
+    """
+    if printing.output is Format.NAME:
+        raise InputError("-o name fits objects: use table, json or yaml")
+    with connect(connection) as cluster:
+        namespace = None if all_namespaces else cluster.namespace
+        report = overview.gather(cluster, namespace, operator_namespace)
+    if printing.output is Format.JSON:
+        emit(to_json(report))
+    elif printing.output is Format.YAML:
+        emit(to_yaml(report))
+    else:
+        _print(report, namespace, color=not connection.no_color)
+
+
+def _print(report: Object, namespace: str | None, *, color: bool) -> None:
+    operator = report["operator"]
+    emit(f"operator   {operator['state']}: {operator['message']}")
+    emit(f"agents     {_counts(report['agents'])}")
+    emit(f"tasks      {_counts(report['tasks'])}")
+    if not report["pools"]:
+        where = f" in namespace {namespace}" if namespace else ""
+        emit(f"pools      none{where}: see `agentcorps pool create --help`")
+        return
+    emit("")
+    columns = [_number(field) for field in _FIELDS]
+    columns.insert(0, Column("POOL", lambda row: row["name"]))
+    if namespace is None:
+        columns.insert(0, Column("NAMESPACE", lambda row: row["namespace"]))
+    if any(pool["problem"] for pool in report["pools"]):
+        columns.append(Column("PROBLEM", lambda row: row["problem"]))
+    print_table(columns, report["pools"], color=color)
+
+
+def _number(field: str) -> Column:
+    return Column(field.upper(), lambda row: row[field])
+
+
+def _counts(counts: dict[str, int]) -> str:
+    total = sum(counts.values())
+    detail = ", ".join(f"{number} {phase}" for phase, number in counts.items())
+    return f"{total} ({detail})" if total else "none"

@@ -1,0 +1,95 @@
+"""Sending Tasks one after the other, each once, and printing what came out of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from agentcorps.api.kinds import TASK
+from agentcorps.cli.errors import AlreadyExistsError, CliError, InputError
+from agentcorps.cli.manifests import check
+from agentcorps.cli.model import phase_of
+from agentcorps.cli.objects import create_one
+from agentcorps.cli.options import DryRun, Format
+from agentcorps.cli.output import emit, full_name, to_json, to_yaml
+from agentcorps.cli.progress import bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentcorps.cli.cluster import Cluster
+    from agentcorps.cli.inputs import Document
+    from agentcorps.cli.model import Object
+
+
+def submit(
+    cluster: Cluster,
+    documents: Sequence[Document],
+    dry_run: DryRun,
+    report: Callable[[Object, str], None],
+    *,
+    color: bool,
+) -> list[Object]:
+    """Check all Tasks, then create one after the other and report each as (object, outcome)."""
+    for document in documents:
+        check(TASK, document, cluster.namespace)
+    created: list[Object] = []
+    with bar("submitting", len(documents), color=color) as show:
+        for document in documents:
+            try:
+                item, verb = _submit_one(cluster, document, dry_run)
+            except CliError as error:
+                if len(documents) == 1:
+                    raise
+                raise type(error)(
+                    f"{document.place}: {error} ({len(created)} of {len(documents)} submitted)"
+                ) from error
+            created.append(item)
+            report(item, verb)
+            show(len(created), "")
+    return created
+
+
+def _submit_one(cluster: Cluster, document: Document, dry_run: DryRun) -> tuple[Object, str]:
+    try:
+        return create_one(cluster, TASK, document, dry_run), "created"
+    except AlreadyExistsError:
+        name = document.value["metadata"]["name"]
+        stored = cluster.get(TASK, name)
+        if _same_spec(cluster, document, stored):
+            return stored, "unchanged"
+        raise InputError(
+            f"task {name!r} exists with another spec and cannot be changed: choose another name"
+        ) from None
+
+
+def _same_spec(cluster: Cluster, document: Document, stored: Object) -> bool:
+    """Compare with what the API server would make of the document: only it knows its defaults."""
+    trial = copy.deepcopy(document.value)
+    trial["metadata"] = {"generateName": "trial-"}
+    wanted = cluster.create(TASK, trial, dry_run=True)["spec"]
+    return {**wanted, "cancel": None} == {**stored["spec"], "cancel": None}
+
+
+def print_results(tasks: Sequence[Object], style: Format) -> None:
+    """Print the one result, or a line per Task; with `-o name` only names."""
+    if style is Format.NAME:
+        for task in tasks:
+            emit(full_name({"kind": TASK.kind, **task}))
+        return
+    if len(tasks) == 1:
+        shown = [task["status"]["result"] for task in tasks if "result" in task["status"]]
+    else:
+        shown = [
+            {
+                "name": task["metadata"]["name"],
+                "phase": phase_of(task).value,
+                "result": task["status"].get("result"),
+            }
+            for task in tasks
+        ]
+    for value in shown:
+        if style is Format.YAML:
+            emit(f"---\n{to_yaml(value)}")
+        else:
+            emit(to_json(value, compact=len(tasks) > 1))

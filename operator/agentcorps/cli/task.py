@@ -1,0 +1,202 @@
+"""`agentcorps task`: get, wait, result (submit and why have files of their own)."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from agentcorps.api.kinds import TASK
+from agentcorps.api.meta import TaskPhase
+from agentcorps.cli import objects, task_submit, task_why
+from agentcorps.cli.connection import connect
+from agentcorps.cli.errors import CliError, WaitTimeoutError
+from agentcorps.cli.model import Object, has_started, is_finished, phase_of, status_of
+from agentcorps.cli.options import Connection, Format, Printing, Selection, command
+from agentcorps.cli.output import (
+    Column,
+    age,
+    bare_name,
+    emit,
+    full_name,
+    print_objects,
+    to_json,
+    to_yaml,
+)
+from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
+
+app = typer.Typer(help="Submit Tasks, follow them, fetch their results.")
+task_submit.register(app)
+
+
+class ResultFormat(StrEnum):
+    """How a result is printed."""
+
+    JSON = "json"
+    YAML = "yaml"
+    RAW = "raw"
+
+
+class WaitFor(StrEnum):
+    """What `task wait` waits for."""
+
+    TERMINAL = "terminal"
+    RUNNING = "running"
+
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of Tasks.")]
+
+
+def _cell(field: str) -> Callable[[Object], object]:
+    return lambda item: status_of(item).get(field) or ""
+
+
+COLUMNS = (
+    Column("POOL", lambda item: item["spec"]["pool"]),
+    Column("PHASE", lambda item: status_of(item).get("phase", TaskPhase.QUEUED.value)),
+    Column("REASON", _cell("reason")),
+    Column("AGENT", _cell("agentName")),
+    Column("ATTEMPT", lambda item: status_of(item).get("attempt", 0)),
+    Column("PRIORITY", lambda item: item["spec"].get("priority", 0), wide=True),
+    Column("STARTED", lambda item: age(status_of(item).get("startedAt")), wide=True),
+    Column("FINISHED", lambda item: age(status_of(item).get("finishedAt")), wide=True),
+    Column("MESSAGE", _cell("message"), wide=True),
+)
+
+
+@command(
+    app,
+    "get",
+    epilog="  agentcorps task get --pool summarizers --phase Failed\n"
+    "  agentcorps task get report-1 -o yaml",
+)
+def get(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Names of Tasks.")
+    ] = None,
+    *,
+    connection: Connection,
+    selection: Selection,
+    printing: Printing,
+    pool: Annotated[str | None, typer.Option("--pool", help="Only Tasks of this pool.")] = None,
+    phase: Annotated[
+        TaskPhase | None, typer.Option("--phase", help="Only Tasks in this phase.")
+    ] = None,
+) -> None:
+    """List Tasks, or show some of them."""
+    objects.get(
+        TASK,
+        names or [],
+        COLUMNS,
+        connection=connection,
+        selection=selection,
+        printing=printing,
+        fields={"spec.pool": pool, "status.phase": phase.value if phase else None},
+    )
+
+
+@command(
+    app,
+    "wait",
+    epilog="  agentcorps task wait report-1 --timeout 5m\n"
+    "  agentcorps task wait $(agentcorps task submit -f tasks.jsonl -o name)",
+)
+def wait(
+    names: Names,
+    *,
+    connection: Connection,
+    printing: Printing,
+    until: Annotated[
+        WaitFor, typer.Option("--for", help="A final phase, or the start of the work.")
+    ] = WaitFor.TERMINAL,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help="Longest time, such as 90s or 5m; without it no limit.",
+        ),
+    ] = None,
+) -> None:
+    """Wait until Tasks have ended; the exit code says how.
+
+    0: all succeeded. 1: one failed or timed out. 5: one was cancelled. 4: not all ended in time.
+    """
+    limit = None if timeout is None else parse_duration(timeout)
+    condition = is_finished if until is WaitFor.TERMINAL else has_started
+    with connect(connection) as cluster:
+        found = wait_for(
+            cluster,
+            [bare_name(name) for name in names],
+            condition,
+            timeout=limit,
+            color=not connection.no_color,
+        )
+    if printing.output in {Format.TABLE, Format.WIDE}:
+        for item in found:
+            emit(f"{full_name({'kind': TASK.kind, **item})} {phase_of(item)}")
+    else:
+        whole = [{"apiVersion": TASK.api_version, "kind": TASK.kind, **item} for item in found]
+        print_objects(whole, printing.output, (), color=False, single=len(whole) == 1)
+    _end(found)
+
+
+@command(
+    app,
+    "result",
+    epilog="  agentcorps task result report-1 | jq .summary\n"
+    "  agentcorps task result report-1 --wait --timeout 2m -o raw",
+)
+def result(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the Task.")],
+    *,
+    connection: Connection,
+    output: Annotated[
+        ResultFormat,
+        typer.Option(
+            "--output", "-o", help="raw prints a string as it is, all else as compact JSON."
+        ),
+    ] = ResultFormat.JSON,
+    waiting: Annotated[bool, typer.Option("--wait", help="Wait for the end of the Task.")] = False,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="TIME", help="Longest time of --wait.")
+    ] = None,
+) -> None:
+    """Print the result of a Task.
+
+    Exit codes: 1 when it failed, 5 when it was cancelled, 4 when it has not ended yet.
+    """
+    limit = None if timeout is None else parse_duration(timeout)
+    with connect(connection) as cluster:
+        task = cluster.get(TASK, bare_name(name))
+        if waiting:
+            [task] = wait_for(
+                cluster,
+                [task["metadata"]["name"]],
+                is_finished,
+                timeout=limit,
+                color=not connection.no_color,
+            )
+    if not is_finished(task):
+        raise WaitTimeoutError(f"task {name!r} is still {phase_of(task)}: add --wait")
+    _end([task])
+    emit(result_text(task, output))
+
+
+def result_text(task: Object, style: ResultFormat) -> str:
+    """Return the result of a succeeded Task as text."""
+    value = task["status"].get("result")
+    if style is ResultFormat.YAML:
+        return to_yaml(value)
+    if style is ResultFormat.RAW:
+        return value if isinstance(value, str) else to_json(value, compact=True)
+    return to_json(value)
+
+
+def _end(tasks: list[Object]) -> None:
+    error: CliError | None = outcome_of([task for task in tasks if is_finished(task)])
+    if error is not None:
+        raise error
+
+
+task_why.register(app)

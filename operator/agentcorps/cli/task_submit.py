@@ -1,0 +1,188 @@
+"""`agentcorps task submit`: from arguments, files or stdin to Tasks, and with --wait to results."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from agentcorps.cli import objects, submission
+from agentcorps.cli.connection import connect
+from agentcorps.cli.errors import CliError, InputError
+from agentcorps.cli.inputs import Document, parse_object, read_documents
+from agentcorps.cli.manifests import TaskSettings, task_from_input, task_from_manifest
+from agentcorps.cli.model import Object, is_finished
+from agentcorps.cli.options import Connection, Creation, DryRun, Printing, command
+from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
+
+EPILOG = """  agentcorps task submit --pool summarizers --input '{"text": "..."}' --wait
+  agentcorps task submit --pool summarizers --input-file inputs.jsonl
+  agentcorps task submit -f task.yaml --name report-2026-11
+  generate | agentcorps task submit --pool summarizers --input-file -"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the Tasks come from."""
+
+    input: Annotated[
+        str | None,
+        typer.Option("--input", metavar="JSON", help="Input of one Task: a JSON object."),
+    ] = None
+    input_file: Annotated[
+        str | None,
+        typer.Option(
+            "--input-file",
+            metavar="FILE",
+            help="File of inputs: each JSON object (JSONL: each line) makes one Task; - is stdin.",
+        ),
+    ] = None
+    filename: Annotated[
+        str | None,
+        typer.Option(
+            "--filename",
+            "-f",
+            metavar="FILE",
+            help="File of Tasks in YAML, JSON or JSONL: each document is a whole Task or (without"
+            " `kind`) its spec; - is stdin.",
+        ),
+    ] = None
+
+    def documents(self, settings: TaskSettings) -> list[Document]:
+        """Return the Tasks that they and the settings make.
+
+        Raises:
+            InputError: None or several sources, or one that cannot be read.
+        """
+        given = [text for text in (self.input, self.input_file, self.filename) if text is not None]
+        if len(given) != 1:
+            raise InputError("give exactly one of --input, --input-file and -f")
+        if settings.name is not None and settings.generate_name is not None:
+            raise InputError("give --name or --generate-name, not both")
+        if self.filename is not None:
+            tasks = [task_from_manifest(each, settings) for each in read_documents(self.filename)]
+        elif self.input_file is not None:
+            tasks = [task_from_input(each, settings) for each in read_documents(self.input_file)]
+        else:
+            tasks = [
+                task_from_input(Document(parse_object(given[0], "--input"), "--input"), settings)
+            ]
+        if settings.name is not None and len(tasks) > 1:
+            raise InputError(f"--name fits one Task, not {len(tasks)}: use --generate-name")
+        return tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What the Tasks are; an option goes before what a file says."""
+
+    pool: Annotated[
+        str | None, typer.Option("--pool", metavar="NAME", help="Pool whose agents do the work.")
+    ] = None
+    requires: Annotated[
+        list[str],
+        typer.Option(
+            "--requires", metavar="CAPABILITY", help="Capability that the agent needs; repeatable."
+        ),
+    ] = field(default_factory=list)
+    priority: Annotated[
+        int | None, typer.Option("--priority", help="-1000 to 1000, higher goes first.")
+    ] = None
+    timeout_seconds: Annotated[
+        int | None, typer.Option("--timeout-seconds", help="Seconds that one attempt may run.")
+    ] = None
+    retry_limit: Annotated[
+        int | None, typer.Option("--retry-limit", help="Failures after which it is tried again.")
+    ] = None
+    ttl: Annotated[
+        int | None, typer.Option("--ttl", help="Seconds after its end when a Task is deleted.")
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Name of the one Task. Repeating the command with the same spec changes nothing.",
+        ),
+    ] = None
+    generate_name: Annotated[
+        str | None,
+        typer.Option(
+            "--generate-name",
+            metavar="PREFIX",
+            help="Prefix of made-up names; by default the pool's.",
+        ),
+    ] = None
+    labels: Annotated[
+        list[str], typer.Option("--label", metavar="KEY=VALUE", help="Label; repeatable.")
+    ] = field(default_factory=list)
+
+    def settings(self) -> TaskSettings:
+        """Return them as the manifests need them."""
+        return TaskSettings(
+            pool=self.pool,
+            requires=tuple(self.requires),
+            priority=self.priority,
+            timeout_seconds=self.timeout_seconds,
+            retry_limit=self.retry_limit,
+            ttl_seconds=self.ttl,
+            name=self.name,
+            generate_name=self.generate_name,
+            labels=tuple(self.labels),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether to wait for the results."""
+
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for the end, and print results instead of names."),
+    ] = False
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout", metavar="TIME", help="Longest time of --wait, such as 90s or 5m."
+        ),
+    ] = None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to its noun."""
+    command(app, "submit", epilog=EPILOG)(submit)
+
+
+def submit(
+    *,
+    source: Source,
+    task: Fields,
+    waiting: Waiting,
+    creation: Creation,
+    connection: Connection,
+    printing: Printing,
+) -> None:
+    """Create Tasks, and with --wait print their results.
+
+    All of them are read and checked before the first is sent. With --wait one Task's result is
+    printed as JSON, several Tasks' as one line each: {"name", "phase", "result"}.
+    """
+    limit = None if waiting.timeout is None else parse_duration(waiting.timeout)
+    if waiting.wait and creation.dry_run is not DryRun.NONE:
+        raise InputError("--wait and --dry-run exclude each other")
+    documents = source.documents(task.settings())
+    color = not connection.no_color
+
+    def report(item: Object, verb: str) -> None:
+        if not waiting.wait:
+            objects.report(item, verb, printing, creation)
+
+    with connect(connection) as cluster:
+        created = submission.submit(cluster, documents, creation.dry_run, report, color=color)
+        if not waiting.wait:
+            return
+        names = [item["metadata"]["name"] for item in created]
+        finished = wait_for(cluster, names, is_finished, timeout=limit, color=color)
+    submission.print_results(finished, printing.output)
+    error: CliError | None = outcome_of(finished)
+    if error is not None:
+        raise error

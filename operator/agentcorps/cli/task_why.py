@@ -1,0 +1,82 @@
+"""`agentcorps task why`: why a Task waits, runs or ended as it did."""
+
+import time
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from agentcorps.api.kinds import TASK
+from agentcorps.api.meta import TaskPhase
+from agentcorps.cli import overview
+from agentcorps.cli.connection import connect
+from agentcorps.cli.errors import InputError
+from agentcorps.cli.model import Object
+from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
+from agentcorps.cli.output import Column, bare_name, duration, emit, print_table, to_json, to_yaml
+
+
+def _took(attempt: Object) -> str:
+    started, finished = attempt.get("startedAt"), attempt.get("finishedAt")
+    if not started or not finished:
+        return ""
+    elapsed = datetime.fromisoformat(finished) - datetime.fromisoformat(started)
+    return duration(max(0, int(elapsed.total_seconds())))
+
+
+ATTEMPTS = (
+    Column("ATTEMPT", lambda row: row["attempt"]),
+    Column("AGENT", lambda row: row.get("agentName", "")),
+    Column("TOOK", _took),
+    Column("ENDED WITH", lambda row: row.get("reason", "")),
+)
+AGENTS = (Column("AGENT", lambda row: row["name"]), Column("VERDICT", lambda row: row["verdict"]))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to its noun."""
+    command(app, "why", epilog="  agentcorps task why report-1")(why)
+
+
+def why(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the Task.")],
+    *,
+    connection: Connection,
+    operator_namespace: OperatorNamespace = overview.OPERATOR_NAMESPACE,
+    printing: Printing,
+) -> None:
+    """Say why a Task waits, runs or ended as it did, and what each agent of its pool is up to.
+
+    It is computed from the objects by the same code that decides in the operator.
+    """
+    if printing.output is Format.NAME:
+        raise InputError("-o name fits objects: use table, json or yaml")
+    from agentcorps.cli.explanation import explain_task  # noqa: PLC0415 (loads the operator's core)
+
+    with connect(connection) as cluster:
+        task = cluster.get(TASK, bare_name(name))
+        answer = explain_task(cluster, task, time.time())
+        answer["operator"] = overview.operator(cluster, operator_namespace)
+    if printing.output is Format.JSON:
+        emit(to_json(answer))
+    elif printing.output is Format.YAML:
+        emit(to_yaml(answer))
+    else:
+        _print(answer, color=not connection.no_color)
+
+
+def _print(answer: Object, *, color: bool) -> None:
+    waits = answer["phase"] == TaskPhase.QUEUED
+    reason = f" ({answer['reason']})" if answer["reason"] else ""
+    emit(f"{answer['name']} is {answer['phase']}{reason}: {answer['message']}")
+    if answer["failures"]:
+        emit(f"failures: {answer['failures']}, of which {answer['retryLimit']} are tried again")
+    operator = answer["operator"]
+    if answer["phase"] in {TaskPhase.QUEUED, TaskPhase.RUNNING} and operator["state"] != "leading":
+        emit(f"operator: {operator['state']}: {operator['message']}")
+    if answer["attempts"]:
+        emit("")
+        print_table(ATTEMPTS, answer["attempts"], color=color)
+    if waits and answer["agents"]:
+        emit("")
+        print_table(AGENTS, answer["agents"], color=color)
