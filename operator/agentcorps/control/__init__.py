@@ -1,0 +1,1 @@
+"""Use cases: observe, decide, act. One file each; the outside world comes in through ``ports``."""

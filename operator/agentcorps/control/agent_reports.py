@@ -1,0 +1,201 @@
+"""What agents report of their attempts. Only the current binding's report counts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.api.names import MAX_RESULT_BYTES
+from agentcorps.api.protocol import Directives
+from agentcorps.control.refusals import ProtocolError
+from agentcorps.core import lifecycle, wire
+from agentcorps.ports import ClusterError, Kind, Note, NotFound, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentcorps.api.protocol import CompleteRequest, FailRequest, ProgressRequest, TaskRef
+    from agentcorps.control.gatekeeper import Caller, Gatekeeper
+    from agentcorps.control.progress import ProgressBook
+    from agentcorps.control.remembered import Remembered
+    from agentcorps.control.task_writes import TaskWrites
+    from agentcorps.core.records import TaskRecord
+    from agentcorps.core.state import State
+    from agentcorps.ports import Clock, EventSink, PodIdentity
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT = "Timeout"
+AGENT_ERROR = "AgentError"
+
+
+class AgentReports:
+    """Takes reports, fenced by (uid, attempt, pod UID, instance)."""
+
+    def __init__(
+        self,
+        state: State,
+        gatekeeper: Gatekeeper,
+        writes: TaskWrites,
+        progress: ProgressBook,
+        remembered: Remembered,
+        events: EventSink,
+        clock: Clock,
+    ) -> None:
+        """Reports need no session: they stay valid over a change of leader."""
+        self._state = state
+        self._gatekeeper = gatekeeper
+        self._writes = writes
+        self._progress = progress
+        self._remembered = remembered
+        self._events = events
+        self._clock = clock
+
+    async def progress(
+        self, identity: PodIdentity, ref: TaskRef, body: ProgressRequest
+    ) -> Directives:
+        """Note how far an attempt is; written to the Task now and then."""
+        caller = await self._gatekeeper.admit(identity)
+        record = await self._find(caller, ref)
+        try:
+            lifecycle.fence(record, ref.attempt, caller.pod.uid, body.instance)
+        except lifecycle.Stale as error:
+            raise _stale(error) from error
+        self._progress.note(record, body.percent, body.message)
+        return self._directives(caller)
+
+    async def complete(
+        self, identity: PodIdentity, ref: TaskRef, body: CompleteRequest
+    ) -> Directives:
+        """Finish a Task with its result; answers only after the terminal write. Idempotent."""
+        caller = await self._gatekeeper.admit(identity)
+        _require_small(body.result)
+
+        def succeed(record: TaskRecord) -> TaskRecord:
+            if _finished_by(record, ref, caller, body.instance):
+                return record
+            lifecycle.fence(record, ref.attempt, caller.pod.uid, body.instance)
+            return lifecycle.succeed(record, self._clock.now())
+
+        await self._write(caller, ref, succeed, result=body.result)
+        self._remembered.succeeded(caller.key)
+        return self._directives(caller)
+
+    async def fail(self, identity: PodIdentity, ref: TaskRef, body: FailRequest) -> Directives:
+        """End an attempt that did not work out: again if it is retryable and retries are left."""
+        caller = await self._gatekeeper.admit(identity)
+
+        def give_up(record: TaskRecord) -> TaskRecord:
+            lifecycle.fence(record, ref.attempt, caller.pod.uid, body.instance)
+            now = self._clock.now()
+            if not body.retryable:
+                return lifecycle.fail(record, body.reason, body.message, now)
+            if body.reason in {TIMEOUT, AGENT_ERROR}:
+                return lifecycle.requeue(record, body.reason, body.message, counted=True, now=now)
+            message = f"{body.reason}: {body.message}"
+            return lifecycle.requeue(record, AGENT_ERROR, message, counted=True, now=now)
+
+        after = await self._write(caller, ref, give_up)
+        self._remembered.failed(caller.key)
+        self._tell(after, caller, body.reason)
+        return self._directives(caller)
+
+    async def _write(
+        self,
+        caller: Caller,
+        ref: TaskRef,
+        transition: Callable[[TaskRecord], TaskRecord],
+        *,
+        result: object = wire.ABSENT,
+    ) -> TaskRecord:
+        await self._find(caller, ref)
+        try:
+            return await self._writes.report(ref.uid, transition, result=result)
+        except (lifecycle.Stale, lifecycle.IllegalTransition) as error:
+            raise _stale(error) from error
+        except NotFound as error:
+            raise _unknown(ref) from error
+        except Refused as error:
+            raise ProtocolError(422, error.reason, "the API server refused this result") from error
+        except ClusterError as error:
+            raise ProtocolError(
+                503,
+                "Unavailable",
+                "the result could not be stored now; send it again",
+                retry_after=1,
+            ) from error
+
+    async def _find(self, caller: Caller, ref: TaskRef) -> TaskRecord:
+        """The Task that a report is about, if it can be this caller's.
+
+        The state may lag behind an earlier leader's last binding: a lower attempt is read fresh.
+        """
+        record = self._state.task(ref.uid)
+        try:
+            if record is not None and record.attempt < ref.attempt:
+                record = await self._writes.refresh(record)
+        except ClusterError as error:
+            raise ProtocolError(
+                503, "Unavailable", "the API server does not answer; try again", retry_after=1
+            ) from error
+        if record is None or record.key.namespace != caller.key.namespace:
+            raise _unknown(ref)
+        if record.attempt == ref.attempt and record.agent_name != caller.key.name:
+            log.warning(
+                "agent reported a foreign task", agent=str(caller.key), task=str(record.key)
+            )
+            raise ProtocolError(
+                403, "NotYours", f"attempt {ref.attempt} of task {ref.uid} is another agent's"
+            )
+        return record
+
+    def _directives(self, caller: Caller) -> Directives:
+        return Directives(epoch=self._gatekeeper.epoch, drain=caller.must_drain)
+
+    def _tell(self, after: TaskRecord, caller: Caller, reason: str) -> None:
+        again = after.phase is TaskPhase.QUEUED
+        self._events.emit(
+            Note(
+                kind=Kind.TASK,
+                key=after.key,
+                uid=after.uid,
+                reason="AttemptFailed" if again else "Failed",
+                action="Retry" if again else "Finish",
+                message=f"attempt {after.attempt} failed on agent {caller.key.name} ({reason}); "
+                + ("it will be tried again" if again else "no retry is left or wanted"),
+                warning=True,
+                related=caller.key,
+            )
+        )
+
+
+def _require_small(result: object) -> None:
+    size = len(json.dumps(result, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > MAX_RESULT_BYTES:
+        raise ProtocolError(
+            413,
+            "ResultTooLarge",
+            f"the result has {size} bytes, at most {MAX_RESULT_BYTES} fit; return a reference",
+        )
+
+
+def _finished_by(record: TaskRecord, ref: TaskRef, caller: Caller, instance: str) -> bool:
+    return (
+        record.phase is TaskPhase.SUCCEEDED
+        and record.attempt == ref.attempt
+        and record.pod_uid == caller.pod.uid
+        and record.agent_instance == instance
+    )
+
+
+def _stale(error: Exception) -> ProtocolError:
+    return ProtocolError(409, "StaleAttempt", str(error))
+
+
+def _unknown(ref: TaskRef) -> ProtocolError:
+    return ProtocolError(
+        404, "UnknownTask", f"no task with UID {ref.uid} in this agent's namespace"
+    )

@@ -1,0 +1,207 @@
+"""What agents ask through the gateway: hello, polls, heartbeats and goodbye.
+
+Nothing here is a heartbeat written to the API server: an open poll is the sign of life. A task is
+handed over only after its binding is written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agentcorps.api.protocol import PROTOCOL_VERSION, Directives, HelloResponse, NextResponse
+from agentcorps.control.mailbox import wait_for_mail
+from agentcorps.control.refusals import ProtocolError
+from agentcorps.control.verdicts import Verdicts, judge
+from agentcorps.core import lifecycle
+from agentcorps.core.records import Session
+from agentcorps.ports import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from agentcorps.api.protocol import (
+        GoodbyeRequest,
+        HeartbeatRequest,
+        HelloRequest,
+        NextRequest,
+        TaskRef,
+    )
+    from agentcorps.control.deliveries import Deliveries
+    from agentcorps.control.gatekeeper import Caller, Gatekeeper
+    from agentcorps.control.remembered import Remembered
+    from agentcorps.control.task_writes import TaskWrites
+    from agentcorps.core.records import TaskRecord
+    from agentcorps.core.state import State
+    from agentcorps.ports import Clock, PodIdentity
+
+log = structlog.get_logger(__name__)
+
+AGENT_STOPPED = "AgentStopped"
+
+
+class AgentSessions:
+    """The sessions of all agents with this leader."""
+
+    def __init__(
+        self,
+        state: State,
+        gatekeeper: Gatekeeper,
+        deliveries: Deliveries,
+        writes: TaskWrites,
+        remembered: Remembered,
+        clock: Clock,
+        kick: Callable[[], None],
+    ) -> None:
+        """``kick`` wakes the loops that look at sessions (assignment, monitoring)."""
+        self._state = state
+        self._gatekeeper = gatekeeper
+        self._deliveries = deliveries
+        self._writes = writes
+        self._remembered = remembered
+        self._clock = clock
+        self._kick = kick
+
+    async def hello(self, identity: PodIdentity, body: HelloRequest) -> HelloResponse:
+        """Open (or resume) the session of a process, and tell which attempts are not its own."""
+        caller = await self._gatekeeper.admit(identity)
+        if body.protocol_version != PROTOCOL_VERSION:
+            raise ProtocolError(
+                422,
+                "ProtocolVersion",
+                f"this gateway speaks version {PROTOCOL_VERSION} of the agent protocol",
+            )
+        now = self._clock.now()
+        verdicts = await self._judge(caller, body.instance, body.running)
+        self._remembered.heard(now.monotonic)
+        self._open(caller, body, now.monotonic)
+        self._kick()
+        return HelloResponse(
+            agent=caller.key.name,
+            namespace=caller.key.namespace,
+            heartbeat_seconds=caller.agent.heartbeat_seconds if caller.agent else 5,
+            epoch=self._gatekeeper.epoch,
+            cancel=verdicts.cancel,
+            drop=verdicts.drop,
+            drain=caller.must_drain,
+        )
+
+    async def next(self, identity: PodIdentity, body: NextRequest) -> NextResponse | None:
+        """Hold a poll until there is work or something to stop; None when neither came in time."""
+        caller = await self._gatekeeper.admit(identity)
+        self._gatekeeper.session(caller, body.instance)
+        self._state.touch(caller.key, self._clock.now())
+        ready = await self._answer(caller, body)
+        if ready is not None:
+            return ready
+        if not await self._wait(caller, body):
+            return None
+        caller = await self._gatekeeper.admit(identity)
+        return await self._answer(caller, body)
+
+    async def heartbeat(self, identity: PodIdentity, body: HeartbeatRequest) -> Directives:
+        """A sign of life without an open poll; the answer tells what to stop."""
+        caller = await self._gatekeeper.admit(identity)
+        self._gatekeeper.session(caller, body.instance)
+        self._state.touch(caller.key, self._clock.now())
+        return self._directives(caller, await self._judge(caller, body.instance, body.running))
+
+    async def goodbye(self, identity: PodIdentity, body: GoodbyeRequest) -> None:
+        """The process ends: what it still holds goes back to the queue; no retry is spent."""
+        caller = await self._gatekeeper.admit(identity)
+        self._gatekeeper.session(caller, body.instance)
+        self._state.leave(caller.key)
+        held = [
+            one for one in self._state.bound_to(caller.key) if one.agent_instance == body.instance
+        ]
+        for record in held:
+            await self._give_back(caller, record)
+        log.info("agent said goodbye", agent=str(caller.key), tasks_given_back=len(held))
+        self._kick()
+
+    async def _give_back(self, caller: Caller, record: TaskRecord) -> None:
+        def back(current: TaskRecord) -> TaskRecord:
+            lifecycle.fence(current, record.attempt, caller.pod.uid, record.agent_instance)
+            message = f"agent {caller.key.name} stopped before it had finished"
+            return lifecycle.requeue(
+                current, AGENT_STOPPED, message, counted=False, now=self._clock.now()
+            )
+
+        try:
+            await self._writes.report(record.uid, back)
+        except (lifecycle.IllegalTransition, lifecycle.Stale) as error:
+            log.info("task was not given back", task=str(record.key), why=str(error))
+        except ClusterError as error:
+            raise ProtocolError(
+                503, "Unavailable", "the API server does not answer; try again", retry_after=1
+            ) from error
+
+    def _open(self, caller: Caller, body: HelloRequest, now: float) -> None:
+        agent = caller.agent
+        declared = agent.capabilities if agent else frozenset[str]()
+        self._deliveries.open_box(caller.key, body.instance)
+        self._state.open_session(
+            Session(
+                agent=caller.key,
+                pod_uid=caller.pod.uid,
+                instance=body.instance,
+                slots=min(body.slots, agent.slots) if agent else 0,
+                capabilities=declared & set(body.capabilities) if body.capabilities else declared,
+                last_seen=now,
+            )
+        )
+        log.info("agent said hello", agent=str(caller.key), running=len(body.running))
+
+    async def _wait(self, caller: Caller, body: NextRequest) -> bool:
+        """Keep a poll open; False when a newer poll of the same process took its place."""
+        box = self._deliveries.open_box(caller.key, body.instance)
+        poll = box.open()
+        self._state.offer(caller.key, 0 if caller.must_drain else body.free)
+        self._kick()
+        latest = True
+        try:
+            await wait_for_mail(poll, body.wait)
+        finally:
+            latest = box.close(poll)
+            if latest:
+                self._state.withdraw(caller.key)
+                self._state.touch(caller.key, self._clock.now())
+        return latest
+
+    async def _answer(self, caller: Caller, body: NextRequest) -> NextResponse | None:
+        verdicts = await self._judge(caller, body.instance, body.running)
+        try:
+            tasks = await self._deliveries.collect(caller.key, body.instance, body.running)
+        except ClusterError as error:
+            raise _unavailable() from error
+        self._gatekeeper.require_leading()
+        if not tasks and not verdicts and not caller.must_drain:
+            return None
+        return NextResponse(
+            tasks=tasks,
+            epoch=self._gatekeeper.epoch,
+            cancel=verdicts.cancel,
+            drop=verdicts.drop,
+            drain=caller.must_drain,
+        )
+
+    async def _judge(self, caller: Caller, instance: str, running: Collection[TaskRef]) -> Verdicts:
+        try:
+            return await judge(self._state, self._writes, caller, instance, running)
+        except ClusterError as error:
+            raise _unavailable() from error
+
+    def _directives(self, caller: Caller, verdicts: Verdicts) -> Directives:
+        return Directives(
+            epoch=self._gatekeeper.epoch,
+            cancel=verdicts.cancel,
+            drop=verdicts.drop,
+            drain=caller.must_drain,
+        )
+
+
+def _unavailable() -> ProtocolError:
+    return ProtocolError(
+        503, "Unavailable", "the API server does not answer; try again", retry_after=1
+    )

@@ -1,0 +1,154 @@
+"""Carries out decisions on Tasks. Starting is synchronous: the next decision sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core import lifecycle
+from agentcorps.core.actions import Bind, DeleteTask, Explain, Finish, FollowGeneration, Requeue
+from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from agentcorps.control.deliveries import Deliveries
+    from agentcorps.control.task_writes import TaskWrites
+    from agentcorps.core.actions import TaskAction
+    from agentcorps.core.records import TaskRecord
+    from agentcorps.core.state import State
+    from agentcorps.ports import Clock, Cluster, EventSink, Object
+
+log = structlog.get_logger(__name__)
+
+
+class TaskApplier:
+    """Starts the writes of the assignment loop."""
+
+    def __init__(
+        self,
+        state: State,
+        writes: TaskWrites,
+        deliveries: Deliveries,
+        cluster: Cluster,
+        events: EventSink,
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._writes = writes
+        self._deliveries = deliveries
+        self._cluster = cluster
+        self._events = events
+        self._clock = clock
+        self._chores: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, action: TaskAction) -> None:
+        """Start one action; what the Task's present state does not allow any more is left out."""
+        match action:
+            case Bind():
+                self._bind(action)
+            case Requeue():
+                self._requeue(action)
+            case Finish():
+                self._finish(action)
+            case Explain():
+                self._writes.begin(
+                    action.task_uid,
+                    lambda record: lifecycle.explain(record, action.reason, action.message),
+                )
+            case FollowGeneration():
+                self._chore(action.task_uid, self._follow(action.task_uid))
+            case DeleteTask():
+                self._chore(action.task_uid, self._delete(action.task_uid))
+
+    def _bind(self, action: Bind) -> None:
+        now = self._clock.now()
+        self._writes.begin(
+            action.task_uid,
+            lambda record: lifecycle.bind(
+                record, action.agent, action.pod_uid, action.instance, now
+            ),
+            then=self._deliveries.hand_over,
+        )
+
+    def _requeue(self, action: Requeue) -> None:
+        now = self._clock.now()
+
+        def again(record: TaskRecord) -> TaskRecord:
+            _same_attempt(record, action.attempt)
+            return lifecycle.requeue(
+                record, action.reason, action.message, counted=action.counted, now=now
+            )
+
+        self._writes.begin(action.task_uid, again, then=self._ended)
+
+    def _finish(self, action: Finish) -> None:
+        now = self._clock.now()
+
+        def end(record: TaskRecord) -> TaskRecord:
+            _same_attempt(record, action.attempt)
+            if action.phase is TaskPhase.CANCELLED:
+                return lifecycle.cancel(record, now)
+            return lifecycle.refuse(record, action.reason, action.message, now)
+
+        self._writes.begin(action.task_uid, end, then=self._ended)
+
+    def _ended(self, after: TaskRecord, _stored: Object) -> None:
+        """The operator ended an attempt or a Task: stop the agent, tell the people."""
+        if after.agent_name:
+            self._deliveries.wake(after.agent)
+        waits = after.phase is TaskPhase.QUEUED
+        self._events.emit(
+            Note(
+                kind=Kind.TASK,
+                key=after.key,
+                uid=after.uid,
+                reason="Requeued" if waits else after.reason or after.phase.value,
+                action="Retry" if waits else "Finish",
+                message=after.message or f"task is {after.phase.value}",
+                warning=after.phase is not TaskPhase.CANCELLED,
+                related=after.agent if after.agent_name else None,
+            )
+        )
+
+    def _chore(self, uid: str, work: Coroutine[None, None, None]) -> None:
+        """Run a seldom write beside the others, at most one per Task."""
+        if uid in self._chores:
+            work.close()
+            return
+        chore = asyncio.create_task(work, name=f"task-chore {uid}")
+        self._chores[uid] = chore
+        chore.add_done_callback(lambda _: self._chores.pop(uid, None))
+
+    async def _follow(self, uid: str) -> None:
+        record = self._state.task(uid)
+        if record is None:
+            return
+        try:
+            await self._writes.follow_generation(record)
+        except (ClusterError, lifecycle.IllegalTransition) as error:
+            log.warning("observedGeneration not written", task=str(record.key), why=str(error))
+
+    async def _delete(self, uid: str) -> None:
+        record = self._state.task(uid)
+        if record is None:
+            return
+        try:
+            await self._cluster.delete(Kind.TASK, record.key, uid=uid)
+        except NotFound:
+            self._state.forget_task(uid)
+        except Conflict:
+            await self._writes.refresh(record)
+        except ClusterError as error:
+            log.warning("expired task not deleted", task=str(record.key), why=str(error))
+        else:
+            self._state.forget_task(uid)
+
+
+def _same_attempt(record: TaskRecord, attempt: int) -> None:
+    if record.attempt != attempt:
+        message = f"attempt {attempt} has ended"
+        raise lifecycle.IllegalTransition(message)

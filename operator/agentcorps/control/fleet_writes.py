@@ -1,0 +1,234 @@
+"""Carries out what decisions ask for on Agents, AgentPools and Pods.
+
+Each answer of the API server is observed at once, so that the next decision does not wait for the
+watch. An object that fails is named, rests for a while, and does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from agentcorps.api.meta import AgentPhase
+from agentcorps.core import podspec, statuses, wire
+from agentcorps.core.actions import (
+    CreateAgent,
+    CreatePod,
+    DeleteAgent,
+    DeletePod,
+    Drain,
+    SetAgentStatus,
+    SetPoolStatus,
+)
+from agentcorps.core.records import Key
+from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agentcorps.control.remembered import Remembered
+    from agentcorps.core.actions import AgentAction, StatusAction
+    from agentcorps.core.podspec import GatewayAddress
+    from agentcorps.core.state import State
+    from agentcorps.ports import Clock, Cluster, EventSink
+
+log = structlog.get_logger(__name__)
+
+MAX_CONCURRENT_WRITES: Final = 16
+QUOTA_MARK: Final = "exceeded quota"
+
+
+class FleetApplier:
+    """The only writer of Agents, Pods, and the status of Agents and AgentPools."""
+
+    def __init__(
+        self,
+        state: State,
+        cluster: Cluster,
+        events: EventSink,
+        remembered: Remembered,
+        clock: Clock,
+        gateway: Callable[[], GatewayAddress],
+    ) -> None:
+        """``gateway`` tells new pods where to call; its authority may change over time."""
+        self._state = state
+        self._cluster = cluster
+        self._events = events
+        self._remembered = remembered
+        self._clock = clock
+        self._gateway = gateway
+        self._room = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
+
+    async def carry_out(self, actions: Iterable[AgentAction | StatusAction]) -> None:
+        """Do all actions, some at a time; returns when each has been answered."""
+        async with asyncio.TaskGroup() as group:
+            for action in actions:
+                group.create_task(self._isolated(action))
+
+    async def _isolated(self, action: AgentAction | StatusAction) -> None:
+        async with self._room:
+            try:
+                await self._do(action)
+            except ClusterError as error:
+                self._failed(action, error)
+
+    async def _do(self, action: AgentAction | StatusAction) -> None:
+        match action:
+            case CreateAgent():
+                await self._create_agent(action)
+            case Drain():
+                await self._drain(action)
+            case DeleteAgent():
+                await self._delete_agent(action)
+            case CreatePod():
+                await self._create_pod(action)
+            case DeletePod():
+                await self._delete_pod(action)
+            case SetAgentStatus():
+                await self._set_agent_status(action)
+            case SetPoolStatus(pool=key, resource_version=version, status=status):
+                stored = await self._cluster.replace_status(Kind.POOL, key, version, status)
+                self._state.observe_pool(wire.pool_record(stored))
+
+    async def _set_agent_status(self, action: SetAgentStatus) -> None:
+        stored = await self._cluster.replace_status(
+            Kind.AGENT, action.agent, action.resource_version, action.status
+        )
+        before = self._state.agents.get(action.agent)
+        self._state.observe_agent(wire.agent_record(stored))
+        if before is not None:
+            self._remembered.written(action.agent, statuses.counted(before.status, action.status))
+
+    async def _create_agent(self, action: CreateAgent) -> None:
+        pool = self._state.pools.get(action.pool)
+        if pool is None:
+            return
+        manifest = podspec.agent_manifest(pool, action.name)
+        stored = await self._cluster.create(Kind.AGENT, pool.key.namespace, manifest)
+        self._state.observe_agent(wire.agent_record(stored))
+        self._remembered.pools.clear(pool.key)
+        self._events.emit(
+            Note(
+                Kind.POOL,
+                pool.key,
+                pool.uid,
+                "AgentCreated",
+                "CreateAgent",
+                f"created agent {action.name}",
+                related=Key(pool.key.namespace, action.name),
+            )
+        )
+
+    async def _drain(self, action: Drain) -> None:
+        agent = self._state.agents.get(action.agent)
+        if agent is None:
+            return
+        now, memory = self._clock.now(), self._remembered.memory()
+        status = statuses.agent_status(self._state, agent.key, now, memory, drain=action.reason)
+        await self._set_agent_status(SetAgentStatus(agent.key, agent.resource_version, status))
+        self._events.emit(
+            Note(Kind.AGENT, agent.key, agent.uid, AgentPhase.DRAINING, "Drain", action.reason)
+        )
+
+    async def _delete_agent(self, action: DeleteAgent) -> None:
+        await self._cluster.delete(
+            Kind.AGENT, action.agent, uid=action.uid, resource_version=action.resource_version
+        )
+        self._state.forget_agent(action.agent, action.uid)
+        self._remembered.gone(action.agent)
+        self._events.emit(
+            Note(Kind.AGENT, action.agent, action.uid, "Deleted", "DeleteAgent", action.reason)
+        )
+
+    async def _create_pod(self, action: CreatePod) -> None:
+        agent = self._state.agents.get(action.agent)
+        if agent is None:
+            return
+        manifest = podspec.pod_for(agent, self._gateway())
+        stored = await self._cluster.create(Kind.POD, agent.key.namespace, manifest)
+        self._state.observe_pod(wire.pod_record(stored))
+        self._remembered.pods.clear(agent.key)
+        self._events.emit(
+            Note(
+                Kind.AGENT,
+                agent.key,
+                agent.uid,
+                "PodCreated",
+                "CreatePod",
+                f"created pod {agent.key.name}",
+            )
+        )
+
+    async def _delete_pod(self, action: DeletePod) -> None:
+        pod = self._state.pods.get(action.pod)
+        await self._cluster.delete(Kind.POD, action.pod, uid=action.uid)
+        if pod is not None:
+            agent = Key(pod.key.namespace, pod.agent_name)
+            self._events.emit(
+                Note(
+                    Kind.AGENT,
+                    agent,
+                    pod.owner_uid,
+                    action.reason,
+                    "DeletePod",
+                    action.message,
+                    warning=True,
+                )
+            )
+
+    def _failed(self, action: AgentAction | StatusAction, error: ClusterError) -> None:
+        """A refusal is told to people; what may pass by itself only rests."""
+        kind, key, uid = self._subject(action)
+        if isinstance(error, NotFound):
+            self._gone(kind, key, uid)
+            return
+        if isinstance(error, Conflict) and isinstance(
+            action, SetAgentStatus | SetPoolStatus | Drain | DeleteAgent
+        ):
+            return  # the watch brings the newer object, and the decision is made anew
+        reason, message = _explain(error)
+        log.warning(
+            "write failed",
+            action=type(action).__name__,
+            object=str(key),
+            reason=reason,
+            why=message,
+        )
+        troubles = self._remembered.pools if kind is Kind.POOL else self._remembered.pods
+        news = troubles.note(key, reason, message, self._clock.now().monotonic)
+        if news and isinstance(error, Refused):
+            self._events.emit(
+                Note(kind, key, uid, reason, type(action).__name__, message, warning=True)
+            )
+
+    def _subject(self, action: AgentAction | StatusAction) -> tuple[Kind, Key, str]:
+        match action:
+            case CreateAgent(pool=key) | SetPoolStatus(pool=key):
+                pool = self._state.pools.get(key)
+                return Kind.POOL, key, pool.uid if pool else ""
+            case DeletePod(pod=key, uid=uid):
+                return Kind.POD, key, uid
+            case _:
+                agent = self._state.agents.get(action.agent)
+                return Kind.AGENT, action.agent, agent.uid if agent else ""
+
+    def _gone(self, kind: Kind, key: Key, uid: str) -> None:
+        match kind:
+            case Kind.AGENT:
+                self._state.forget_agent(key, uid or None)
+            case Kind.POOL:
+                self._state.forget_pool(key, uid or None)
+            case _:
+                self._state.forget_pod(key, uid)
+
+
+def _explain(error: ClusterError) -> tuple[str, str]:
+    if isinstance(error, Refused):
+        if QUOTA_MARK in error.message:
+            return "QuotaLimited", error.message
+        return "Refused", error.message
+    if isinstance(error, Conflict):
+        return "NameTaken", str(error)
+    return "ApiUnavailable", str(error)

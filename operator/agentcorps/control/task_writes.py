@@ -1,0 +1,253 @@
+"""Writes of Task.status: one in flight per Task, fenced by resourceVersion, never repeated blindly.
+
+A write is a pure transition applied to what is known, then sent. If somebody wrote in between (409)
+or the answer was lost, the Task is read before anything else, and its next transition is decided
+anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from agentcorps.core import wire
+from agentcorps.core.lifecycle import IllegalTransition
+from agentcorps.ports import ClusterError, Conflict, Kind, NotFound, Object, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentcorps.core.records import TaskRecord
+    from agentcorps.core.state import State
+    from agentcorps.ports import Clock, Cluster
+
+log = structlog.get_logger(__name__)
+
+MAX_CONCURRENT_WRITES: Final = 64
+REFUSED_PAUSE_SECONDS: Final = 5.0
+"""Rest of a Task whose write was refused: a hot loop would not change any mind."""
+READ_BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+REPORT_TRIES: Final = 8
+"""How often a report is judged anew after somebody else wrote the Task."""
+
+
+class NotApplied(ClusterError):
+    """The write did not happen. The Task was read again: a fresh decision sees the truth."""
+
+
+class TaskWrites:
+    """The only writer of Task.status."""
+
+    def __init__(
+        self,
+        state: State,
+        cluster: Cluster,
+        clock: Clock,
+        kick: Callable[[], None],
+        *,
+        concurrency: int = MAX_CONCURRENT_WRITES,
+    ) -> None:
+        """``kick`` is called after each write, whatever came of it."""
+        self._state = state
+        self._cluster = cluster
+        self._clock = clock
+        self._kick = kick
+        self._room = asyncio.Semaphore(concurrency)
+        self._flights: dict[str, asyncio.Task[Object]] = {}
+
+    def begin(
+        self,
+        uid: str,
+        transition: Callable[[TaskRecord], TaskRecord],
+        *,
+        then: Callable[[TaskRecord, Object], None] | None = None,
+    ) -> bool:
+        """Start a write that a decision asked for; returns False when the Task moved on meanwhile.
+
+        ``then`` gets the new record and the stored object once the API server has said yes. When it
+        says no, nothing is called: the Task has been read again and the next decision sees it.
+        """
+        before = self._state.task(uid)
+        if before is None or self._state.in_flight(uid):
+            return False
+        try:
+            after = transition(before)
+        except IllegalTransition as error:
+            log.info("decision came too late", task=str(before.key), uid=uid, why=str(error))
+            return False
+        flight = self._fly(before, after)
+        flight.add_done_callback(lambda done: self._landed(done, after, then))
+        return True
+
+    async def report(
+        self,
+        uid: str,
+        transition: Callable[[TaskRecord], TaskRecord],
+        *,
+        result: object = wire.ABSENT,
+    ) -> TaskRecord:
+        """Write what an agent reported, judged anew against each fresh state.
+
+        Raises:
+            IllegalTransition: (or what ``transition`` raises) the report does not fit the Task.
+            NotFound: the Task is gone.
+            NotApplied: others kept writing the Task.
+            ClusterError: the API server refused or did not answer.
+        """
+        for _ in range(REPORT_TRIES):
+            await self._quiet(uid)
+            before = self._state.task(uid)
+            if before is None:
+                raise NotFound(uid)
+            after = transition(before)
+            if after == before:
+                return before
+            try:
+                await asyncio.shield(self._fly(before, after, result))
+            except NotApplied:
+                continue
+            return after
+        message = f"Task {uid} was written by others {REPORT_TRIES} times in a row"
+        raise NotApplied(message)
+
+    async def refresh(self, record: TaskRecord) -> TaskRecord | None:
+        """Read a Task from the API server into the state; None when it is gone."""
+        try:
+            stored = await self._cluster.get(Kind.TASK, record.key)
+        except NotFound:
+            self._state.forget_task(record.uid)
+            return None
+        return self._observe(stored, record.uid)
+
+    async def follow_generation(self, record: TaskRecord) -> None:
+        """Bring observedGeneration of a finished Task up, leaving its result as it is."""
+        stored = await self._cluster.get(Kind.TASK, record.key)
+        metadata = stored["metadata"]
+        if metadata["uid"] != record.uid:
+            self._state.forget_task(record.uid)
+            return
+        status = {**stored["status"], "observedGeneration": metadata["generation"]}
+        version = int(metadata["resourceVersion"])
+        self._observe(
+            await self._cluster.replace_status(Kind.TASK, record.key, version, status), record.uid
+        )
+
+    async def drain(self) -> None:
+        """Wait until no write is in flight (for an orderly stop)."""
+        while self._flights:
+            await asyncio.wait(list(self._flights.values()))
+
+    async def _quiet(self, uid: str) -> None:
+        while flight := self._flights.get(uid):
+            await asyncio.wait([flight])
+
+    def _fly(
+        self, before: TaskRecord, after: TaskRecord, result: object = wire.ABSENT
+    ) -> asyncio.Task[Object]:
+        self._state.assume(after)
+        flight = asyncio.create_task(
+            self._commit(before, after, result), name=f"task-write {before.key}"
+        )
+        self._flights[before.uid] = flight
+        return flight
+
+    def _landed(
+        self,
+        flight: asyncio.Task[Object],
+        after: TaskRecord,
+        then: Callable[[TaskRecord, Object], None] | None,
+    ) -> None:
+        if flight.cancelled():
+            return
+        error = flight.exception()
+        if error is None:
+            if then is not None:
+                then(after, flight.result())
+        elif not isinstance(error, ClusterError):
+            log.error("task write failed", task=str(after.key), uid=after.uid, exc_info=error)
+
+    async def _commit(self, before: TaskRecord, after: TaskRecord, result: object) -> Object:
+        try:
+            async with self._room:
+                stored = await self._send(before, after, result)
+            self._observe(stored, before.uid)
+            return stored
+        finally:
+            self._state.settle(before.uid)
+            del self._flights[before.uid]
+            self._kick()
+
+    async def _send(self, before: TaskRecord, after: TaskRecord, result: object) -> Object:
+        status = wire.task_status(after, result=result)
+        try:
+            return await self._cluster.replace_status(
+                Kind.TASK, before.key, before.resource_version, status
+            )
+        except (Conflict, NotFound) as error:
+            await self._read_until_answered(before)
+            raise NotApplied(str(error)) from error
+        except Unavailable as error:
+            return await self._find_out(before, after, error)
+        except Refused as error:
+            log.warning(
+                "the API server refused a Task status",
+                task=str(before.key),
+                status=error.status,
+                reason=error.reason,
+            )
+            await asyncio.sleep(REFUSED_PAUSE_SECONDS)
+            raise
+
+    async def _find_out(self, before: TaskRecord, after: TaskRecord, lost: Unavailable) -> Object:
+        """The answer was lost: the write may have happened."""
+        await asyncio.sleep(lost.retry_after or 0)
+        stored = await self._read_until_answered(before)
+        if stored is not None and _bears(wire.task_record(stored), after):
+            return stored
+        raise NotApplied(str(lost)) from lost
+
+    async def _read_until_answered(self, record: TaskRecord) -> Object | None:
+        tries = 0
+        while True:
+            try:
+                stored = await self._cluster.get(Kind.TASK, record.key)
+            except NotFound:
+                self._state.forget_task(record.uid)
+                return None
+            except ClusterError as error:
+                pause = READ_BACKOFF_SECONDS[min(tries, len(READ_BACKOFF_SECONDS) - 1)]
+                log.warning(
+                    "cannot read a Task",
+                    task=str(record.key),
+                    why=str(error),
+                    retry_in_seconds=pause,
+                )
+                await asyncio.sleep(pause)
+                tries += 1
+                continue
+            return stored if self._observe(stored, record.uid) is not None else None
+
+    def _observe(self, stored: Object, uid: str) -> TaskRecord | None:
+        """Take in a stored object; None when the name now belongs to another Task."""
+        record = wire.task_record(stored)
+        self._state.observe_task(record, self._clock.now())
+        return record if record.uid == uid else None
+
+
+def _bears(stored: TaskRecord, intended: TaskRecord) -> bool:
+    """Whether a stored Task shows that the intended write has happened."""
+    return _outcome(stored) == _outcome(intended)
+
+
+def _outcome(record: TaskRecord) -> tuple[Any, ...]:
+    return (
+        record.uid,
+        record.phase,
+        record.attempt,
+        record.failures,
+        record.agent_name,
+        record.pod_uid,
+        record.agent_instance,
+    )

@@ -1,0 +1,250 @@
+"""The one place where objects are built and handed to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import kopf
+
+from agentcorps.adapters.certificate import CertificateStore
+from agentcorps.adapters.endpoint import GatewayEndpoint
+from agentcorps.adapters.events import KubeEvents
+from agentcorps.adapters.feed import Feed, Scope
+from agentcorps.adapters.identities import TokenReviews
+from agentcorps.adapters.kube import KubeCluster
+from agentcorps.adapters.lease import LeaseElector, LeaseTimes
+from agentcorps.api.meta import LABEL_AGENT
+from agentcorps.control.agent_calls import AgentCalls
+from agentcorps.control.agent_reports import AgentReports
+from agentcorps.control.agent_sessions import AgentSessions
+from agentcorps.control.apply import TaskApplier
+from agentcorps.control.assign_tasks import AssignTasks
+from agentcorps.control.create_agents import CreateAgents
+from agentcorps.control.deliveries import Deliveries
+from agentcorps.control.fleet_writes import FleetApplier
+from agentcorps.control.gatekeeper import Gatekeeper
+from agentcorps.control.kicks import Kicks
+from agentcorps.control.loop import Loop
+from agentcorps.control.monitor_agents import MonitorAgents
+from agentcorps.control.observe import Observer
+from agentcorps.control.progress import FLUSH_SECONDS, ProgressBook
+from agentcorps.control.recover_tasks import RecoverTasks
+from agentcorps.control.remembered import Remembered
+from agentcorps.control.resync import INTERVAL_SECONDS, Resync
+from agentcorps.control.scale_agents import ScaleAgents
+from agentcorps.control.task_writes import TaskWrites
+from agentcorps.core import wire
+from agentcorps.core.podspec import GatewayAddress
+from agentcorps.core.state import State
+from agentcorps.handlers.fleet import register
+from agentcorps.handlers.thread import KopfThread
+from agentcorps.ports import Kind
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+    from agentcorps.adapters.clock import ServerClock
+    from agentcorps.adapters.connection import ApiConnection
+    from agentcorps.adapters.credentials import Credentials
+    from agentcorps.core.records import PodRecord, TaskRecord
+    from agentcorps.settings import Settings
+
+BACKSTOP_SECONDS = 2.0
+FLEET_REST_SECONDS = 0.05
+STATUS_REST_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """All parts that ``main`` starts and stops."""
+
+    feeds: tuple[Feed[TaskRecord] | Feed[PodRecord], ...]
+    elector: LeaseElector
+    certificates: CertificateStore
+    endpoint: GatewayEndpoint
+    events: KubeEvents
+    calls: AgentCalls
+    identities: TokenReviews
+    writes: TaskWrites
+    resync: Resync
+    kicks: Kicks
+    loops: tuple[Loop, ...]
+    kopf: KopfThread
+    trust: Trust
+
+
+@dataclass(slots=True)
+class Trust:
+    """The gateway's certificate authority, known once the certificate is."""
+
+    url: str
+    ca_pem: str = ""
+
+    def address(self) -> GatewayAddress:
+        """What new pods are told."""
+        return GatewayAddress(self.url, self.ca_pem)
+
+
+def build(
+    settings: Settings,
+    api: ApiConnection,
+    credentials: Credentials,
+    clock: ServerClock,
+    loop: AbstractEventLoop,
+    kopf_ended: Callable[[BaseException | None], None],
+) -> Operator:
+    """Build an operator. Nothing runs yet, and nothing has been requested.
+
+    Args:
+        settings: What differs between installations.
+        api: Connection to the API server, open.
+        credentials: What the connection uses; kopf logs in with the same.
+        clock: Both clocks.
+        loop: Where everything but kopf runs.
+        kopf_ended: Told, in ``loop``, that kopf ended.
+    """
+    state, kicks, remembered = State(), Kicks(), Remembered()
+    cluster = KubeCluster(api)
+    events = KubeEvents(api, instance=settings.identity, clock=clock)
+    identities = TokenReviews(api, clock=clock)
+    elector = _elector(settings, api, clock)
+    trust = Trust(settings.gateway_url)
+
+    writes = TaskWrites(state, cluster, clock, kicks.all)
+    deliveries = Deliveries(state, cluster, clock)
+    observer = Observer(state, deliveries, clock, kicks, identities.forget)
+    gatekeeper = Gatekeeper(state, cluster, elector)
+    progress = ProgressBook(writes)
+    sessions = AgentSessions(state, gatekeeper, deliveries, writes, remembered, clock, kicks.all)
+    reports = AgentReports(state, gatekeeper, writes, progress, remembered, events, clock)
+    tasks = TaskApplier(state, writes, deliveries, cluster, events, clock)
+    fleet = FleetApplier(state, cluster, events, remembered, clock, trust.address)
+    resync = Resync(state, observer, cluster, cluster, settings.watch_namespaces)
+
+    assign = Loop(
+        "assign_tasks",
+        AssignTasks(state, tasks, clock).step,
+        tick=BACKSTOP_SECONDS,
+    )
+    agents = Loop(
+        "fleet",
+        partial(
+            _in_turn,
+            RecoverTasks(state, tasks, remembered, clock),
+            ScaleAgents(state, fleet, remembered, clock),
+            CreateAgents(state, fleet, remembered, clock),
+        ),
+        tick=BACKSTOP_SECONDS,
+        rest=FLEET_REST_SECONDS,
+    )
+    statuses = Loop(
+        "monitor_agents",
+        MonitorAgents(state, fleet, remembered, clock).step,
+        tick=BACKSTOP_SECONDS,
+        rest=STATUS_REST_SECONDS,
+    )
+    kicks.connect(assign=assign, fleet=agents, statuses=statuses)
+    return Operator(
+        feeds=_feeds(settings, api, observer),
+        elector=elector,
+        certificates=CertificateStore(api, namespace=settings.namespace, clock=clock),
+        endpoint=GatewayEndpoint(api, namespace=settings.namespace),
+        events=events,
+        calls=AgentCalls(sessions, reports),
+        identities=identities,
+        writes=writes,
+        resync=resync,
+        kicks=kicks,
+        loops=(
+            assign,
+            agents,
+            statuses,
+            Loop("progress", progress.flush, tick=FLUSH_SECONDS),
+            Loop("resync", resync.step, tick=INTERVAL_SECONDS),
+        ),
+        kopf=_kopf(settings, credentials, observer, loop, kopf_ended),
+        trust=trust,
+    )
+
+
+async def _in_turn(*steps: RecoverTasks | ScaleAgents | CreateAgents) -> float | None:
+    """Run steps one after the other: an agent's pod is created in the same turn as the agent."""
+    pauses = [await one.step() for one in steps]
+    return min((pause for pause in pauses if pause is not None), default=None)
+
+
+def _elector(settings: Settings, api: ApiConnection, clock: ServerClock) -> LeaseElector:
+    return LeaseElector(
+        api,
+        namespace=settings.namespace,
+        identity=settings.identity,
+        clock=clock,
+        times=LeaseTimes(
+            duration=settings.lease_seconds,
+            renew_deadline=settings.renew_seconds,
+            retry_period=settings.retry_seconds,
+        ),
+    )
+
+
+def _feeds(
+    settings: Settings, api: ApiConnection, observer: Observer
+) -> tuple[Feed[TaskRecord] | Feed[PodRecord], ...]:
+    feeds: list[Feed[TaskRecord] | Feed[PodRecord]] = []
+    for namespace in settings.watch_namespaces or (None,):
+        feeds.append(
+            Feed(
+                api,
+                Kind.TASK,
+                decode=wire.task_record,
+                on_replace=partial(observer.tasks_listed, namespace=namespace),
+                on_event=observer.task_event,
+                scope=Scope(namespace=namespace),
+            )
+        )
+        feeds.append(
+            Feed(
+                api,
+                Kind.POD,
+                decode=wire.pod_record,
+                on_replace=partial(observer.pods_listed, namespace=namespace),
+                on_event=observer.pod_event,
+                scope=Scope(namespace=namespace, label_selector=LABEL_AGENT),
+            )
+        )
+    return tuple(feeds)
+
+
+def _kopf(
+    settings: Settings,
+    credentials: Credentials,
+    observer: Observer,
+    loop: AbstractEventLoop,
+    ended: Callable[[BaseException | None], None],
+) -> KopfThread:
+    def over(handle: Callable[..., None]) -> Callable[..., None]:
+        """From kopf's thread into ours."""
+
+        def hand(*args: Any) -> None:
+            loop.call_soon_threadsafe(handle, *args)
+
+        return hand
+
+    def login() -> kopf.ConnectionInfo:
+        known = credentials.login()
+        return kopf.ConnectionInfo(
+            server=known.server,
+            token=known.token,
+            ca_path=known.ca_path,
+            certificate_path=known.certificate_path,
+            private_key_path=known.private_key_path,
+            insecure=known.insecure,
+            proxy_url=known.proxy_url,
+        )
+
+    registry = kopf.OperatorRegistry()
+    register(registry, on_agent=over(observer.agent_event), on_pool=over(observer.pool_event))
+    return KopfThread(registry, login, settings.watch_namespaces, settings.identity, over(ended))

@@ -1,0 +1,269 @@
+"""All use cases around one State, with a fake cluster and a clock that tests move."""
+
+from typing import Any
+
+from agentcorps.api.meta import LABEL_AGENT
+from agentcorps.api.protocol import HelloRequest, NextRequest, NextResponse, TaskRef
+from agentcorps.control.agent_calls import AgentCalls
+from agentcorps.control.agent_reports import AgentReports
+from agentcorps.control.agent_sessions import AgentSessions
+from agentcorps.control.apply import TaskApplier
+from agentcorps.control.assign_tasks import AssignTasks
+from agentcorps.control.create_agents import CreateAgents
+from agentcorps.control.deliveries import Deliveries
+from agentcorps.control.fleet_writes import FleetApplier
+from agentcorps.control.gatekeeper import Gatekeeper
+from agentcorps.control.kicks import Kicks
+from agentcorps.control.loop import Loop
+from agentcorps.control.monitor_agents import MonitorAgents
+from agentcorps.control.observe import Observer
+from agentcorps.control.progress import ProgressBook
+from agentcorps.control.recover_tasks import RecoverTasks
+from agentcorps.control.remembered import Remembered
+from agentcorps.control.scale_agents import ScaleAgents
+from agentcorps.control.task_writes import TaskWrites
+from agentcorps.core import wire
+from agentcorps.core.podspec import GatewayAddress
+from agentcorps.core.records import Key, Now
+from agentcorps.core.state import State
+from agentcorps.ports import Kind, Object, PodIdentity
+from support.fake_cluster import FakeCluster, Notes
+
+NAMESPACE = "team"
+POOL = "crew"
+EPOCH_2026 = 1_767_225_600.0
+INSTANCE = "instance-one"
+
+
+class ManualClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> Now:
+        """See ports.Clock."""
+        return Now(self.seconds, EPOCH_2026 + self.seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+
+class Leader:
+    """A Leadership that a test can take away."""
+
+    def __init__(self, epoch: int = 7) -> None:
+        self.leading = True
+        self.epoch = epoch
+
+
+class ControlRoom:
+    """One operator without I/O: what its loops would do is done by calling ``step``."""
+
+    def __init__(self, cluster: FakeCluster | None = None, epoch: int = 7) -> None:
+        self.cluster = cluster or FakeCluster()
+        self.clock = ManualClock()
+        self.leader = Leader(epoch)
+        self.notes = Notes()
+        self.state = State()
+        self.remembered = Remembered()
+        self.kicks = Kicks()
+        self.writes = TaskWrites(self.state, self.cluster, self.clock, self.kicks.all)
+        self.deliveries = Deliveries(self.state, self.cluster, self.clock)
+        self.forgotten: list[str] = []
+        self.observer = Observer(
+            self.state, self.deliveries, self.clock, self.kicks, self.forgotten.append
+        )
+        gatekeeper = Gatekeeper(self.state, self.cluster, self.leader)
+        self.progress = ProgressBook(self.writes)
+        sessions = AgentSessions(
+            self.state,
+            gatekeeper,
+            self.deliveries,
+            self.writes,
+            self.remembered,
+            self.clock,
+            self.kicks.all,
+        )
+        reports = AgentReports(
+            self.state,
+            gatekeeper,
+            self.writes,
+            self.progress,
+            self.remembered,
+            self.notes,
+            self.clock,
+        )
+        self.calls = AgentCalls(sessions, reports)
+        tasks = TaskApplier(
+            self.state, self.writes, self.deliveries, self.cluster, self.notes, self.clock
+        )
+        fleet = FleetApplier(
+            self.state,
+            self.cluster,
+            self.notes,
+            self.remembered,
+            self.clock,
+            lambda: GatewayAddress("https://gateway:8443", "CA"),
+        )
+        self.assign = AssignTasks(self.state, tasks, self.clock)
+        self.recover = RecoverTasks(self.state, tasks, self.remembered, self.clock)
+        self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock)
+        self.create = CreateAgents(self.state, fleet, self.remembered, self.clock)
+        self.monitor = MonitorAgents(self.state, fleet, self.remembered, self.clock)
+        # An open poll asks for work by a kick, as it does in the operator.
+        self.assign_loop = Loop("assign", self._assign, tick=60)
+        idle = Loop("idle", self.monitor.step, tick=60)
+        self.kicks.connect(assign=self.assign_loop, fleet=idle, statuses=idle)
+
+    async def settle(self) -> None:
+        """Run the assignment step until nothing more happens at this instant."""
+        for _ in range(3):
+            await self._assign()
+            await self.writes.drain()
+
+    async def _assign(self) -> float | None:
+        await self.recover.step()
+        return await self.assign.step()
+
+    def add_pool(self, replicas: int = 0, **spec: Any) -> Object:
+        """Somebody creates the AgentPool ``crew``."""
+        pool = self.cluster.put(
+            Kind.POOL,
+            {
+                "apiVersion": "agentcorps.dev/v1alpha1",
+                "kind": "AgentPool",
+                "metadata": {"namespace": NAMESPACE, "name": POOL},
+                "spec": {
+                    "replicas": replicas,
+                    "drainTimeoutSeconds": 300,
+                    "template": {"spec": agent_spec()},
+                    **spec,
+                },
+                "status": {"observedGeneration": -1},
+            },
+        )
+        self.observer.pool_event("ADDED", pool)
+        return pool
+
+    def add_agent(self, name: str = "crew-0", **spec: Any) -> PodIdentity:
+        """An Agent of the pool and its live pod; returns what the pod's token proves."""
+        pool = self.cluster.objects.get((Kind.POOL, Key(NAMESPACE, POOL))) or self.add_pool()
+        owner = {
+            "apiVersion": "agentcorps.dev/v1alpha1",
+            "kind": "AgentPool",
+            "name": POOL,
+            "uid": pool["metadata"]["uid"],
+            "controller": True,
+        }
+        agent = self.cluster.put(
+            Kind.AGENT,
+            {
+                "apiVersion": "agentcorps.dev/v1alpha1",
+                "kind": "Agent",
+                "metadata": {
+                    "namespace": NAMESPACE,
+                    "name": name,
+                    "labels": {"agentcorps.dev/pool": POOL},
+                    "ownerReferences": [owner],
+                },
+                "spec": agent_spec() | spec,
+                "status": {"observedGeneration": -1},
+            },
+        )
+        self.observer.agent_event("ADDED", agent)
+        return self.add_pod(name, agent)
+
+    def add_pod(self, name: str, agent: Object) -> PodIdentity:
+        """A live pod of an Agent."""
+        pod = self.cluster.put(
+            Kind.POD,
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "namespace": NAMESPACE,
+                    "name": name,
+                    "labels": {LABEL_AGENT: name},
+                    "ownerReferences": [
+                        {
+                            "kind": "Agent",
+                            "name": name,
+                            "uid": agent["metadata"]["uid"],
+                            "controller": True,
+                        }
+                    ],
+                },
+                "spec": {"containers": [{"name": "agent"}]},
+                "status": {"phase": "Running"},
+            },
+        )
+        self.observer.pod_event("ADDED", wire.pod_record(pod))
+        return PodIdentity(Key(NAMESPACE, name), pod["metadata"]["uid"])
+
+    def remove_pod(self, name: str) -> None:
+        """The pod is gone, and the watch says so."""
+        pod = self.cluster.objects.pop((Kind.POD, Key(NAMESPACE, name)))
+        self.observer.pod_event("DELETED", wire.pod_record(pod))
+
+    def add_task(self, name: str = "task", **spec: Any) -> str:
+        """Somebody creates a Task; returns its UID."""
+        task = self.cluster.put(
+            Kind.TASK,
+            {
+                "apiVersion": "agentcorps.dev/v1alpha1",
+                "kind": "Task",
+                "metadata": {"namespace": NAMESPACE, "name": name},
+                "spec": {
+                    "pool": POOL,
+                    "requires": ["sum"],
+                    "input": {"of": name},
+                    "priority": 0,
+                    "timeoutSeconds": 600,
+                    "retry": {"limit": 2},
+                    "cancel": False,
+                    **spec,
+                },
+                "status": {"observedGeneration": -1, "phase": "Queued"},
+            },
+        )
+        self.observer.task_event("ADDED", wire.task_record(task))
+        uid: str = task["metadata"]["uid"]
+        return uid
+
+    def status(self, name: str = "task") -> dict[str, Any]:
+        """The status of a Task as stored."""
+        return self.cluster.status(Key(NAMESPACE, name))
+
+    async def hello(
+        self, who: PodIdentity, instance: str = INSTANCE, *running: TaskRef, slots: int = 1
+    ) -> Any:
+        """An agent says hello."""
+        return await self.calls.hello(
+            who,
+            HelloRequest(protocol_version=1, instance=instance, slots=slots, running=list(running)),
+        )
+
+    async def poll(
+        self,
+        who: PodIdentity,
+        *running: TaskRef,
+        instance: str = INSTANCE,
+        wait: float = 5,
+        free: int = 1,
+    ) -> NextResponse | None:
+        """An agent polls."""
+        return await self.calls.next(
+            who, NextRequest(instance=instance, free=free, wait=wait, running=list(running))
+        )
+
+
+def agent_spec() -> dict[str, Any]:
+    """Return the spec of an agent that can sum."""
+    return {
+        "capabilities": ["sum"],
+        "slots": 1,
+        "health": {"heartbeatSeconds": 5, "failureThreshold": 3, "startupSeconds": 120},
+        "podTemplate": {"spec": {"containers": [{"name": "agent", "image": "agent:1"}]}},
+    }

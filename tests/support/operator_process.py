@@ -1,0 +1,119 @@
+"""The operator as a process of its own, outside of any cluster, on free ports of this machine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from support.poll import until
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class OperatorProcess:
+    """``python -m agentcorps.main`` against an API server, serving some namespaces only."""
+
+    def __init__(
+        self, kubeconfig: Path, namespace: str, log: Path, *, watch: Iterable[str] = ()
+    ) -> None:
+        """Prepare an operator whose Lease and certificate live in ``namespace``."""
+        self.gateway_port = free_port()
+        self.probe_port = free_port()
+        self.gateway_url = f"https://localhost:{self.gateway_port}"
+        self.log = log
+        self._environ = os.environ | {
+            "AGENTCORPS_KUBECONFIG": str(kubeconfig),
+            "AGENTCORPS_NAMESPACE": namespace,
+            "AGENTCORPS_WATCH_NAMESPACES": ",".join(watch) or namespace,
+            "AGENTCORPS_GATEWAY_PORT": str(self.gateway_port),
+            "AGENTCORPS_PROBE_PORT": str(self.probe_port),
+            "AGENTCORPS_GATEWAY_URL": self.gateway_url,
+            "AGENTCORPS_LEASE_SECONDS": "6",
+            "AGENTCORPS_LEASE_RENEW_SECONDS": "4",
+            "AGENTCORPS_LEASE_RETRY_SECONDS": "0.5",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start, and wait until it leads."""
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End it, however the test went."""
+        if self._process is not None:
+            self.stop()
+
+    def start(self) -> None:
+        """Start (again) and wait until the probe says ready and the log says leading."""
+        self._log = self.log.open("ab")
+        before = self.log.stat().st_size
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "agentcorps.main"],
+            env=self._environ,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        until(
+            lambda: self.ready() and b'"event": "leading"' in self.log.read_bytes()[before:],
+            "leader",
+        )
+
+    def ready(self) -> bool:
+        """Whether the readiness probe answers 200."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        return not self.probe("readyz")
+
+    def probe(self, name: str) -> list[str]:
+        """What a probe says that fails; what cannot be asked counts as failing."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.probe_port}/{name}") as answer:
+                failing: list[str] = json.load(answer)["failing"]
+        except urllib.error.HTTPError as error:
+            failing = json.load(error)["failing"]
+        except OSError as error:
+            failing = [str(error)]
+        return failing
+
+    def kill(self) -> None:
+        """End it without warning."""
+        if self._process is not None:
+            self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        code = self._process.wait(timeout=60)
+        self._process = None
+        if self._log is not None:
+            self._log.close()
+        return code

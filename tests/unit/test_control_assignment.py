@@ -1,0 +1,230 @@
+"""Assignment through the gateway's calls: bound once, after the write, delivered."""
+
+import asyncio
+
+import pytest
+
+from agentcorps.control.refusals import ProtocolError
+from agentcorps.core import wire
+from agentcorps.core.records import Key
+from agentcorps.ports import Kind, Refused, Unavailable
+from support.calls import assigning, bound, result
+from support.control_room import INSTANCE, NAMESPACE, ControlRoom
+
+OTHER = "instance-two"
+
+
+async def test_a_task_reaches_the_agent_with_its_input_after_its_binding_is_stored() -> None:
+    """What an agent is handed is stored as Running on it, with attempt 1 and the epoch."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task()
+    async with assigning(room):
+        answer = await room.poll(who)
+    assert answer is not None
+    assert answer.epoch == 7
+    assert answer.tasks[0].input == {"of": "task"}
+    status = room.status()
+    assert (status["phase"], status["agentName"], status["attempt"]) == ("Running", "crew-0", 1)
+    assert status["agentInstance"] == INSTANCE
+
+
+async def test_a_task_that_comes_while_a_poll_is_open_answers_it() -> None:
+    """An idle agent gets a new task at once, not at its next poll."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    async with assigning(room):
+        poll = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0)
+        room.add_task()
+        answer = await asyncio.wait_for(poll, 10)
+    assert answer is not None
+    assert [task.name for task in answer.tasks] == ["task"]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_lost_answer_of_a_binding_is_looked_up_and_never_written_blindly(
+    *, applied: bool
+) -> None:
+    """Whether the lost write had happened or not, the task is bound once and delivered once."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task()
+    room.cluster.fail("status", Unavailable("cut"), applied=applied)
+    ref = await bound(room, who)
+    assert ref.attempt == 1
+    assert room.status()["attempt"] == 1
+    assert room.cluster.writes.count(("status", Kind.TASK, Key(NAMESPACE, "task"))) == (
+        0 if applied else 1
+    )
+
+
+async def test_a_conflicting_write_leads_to_a_fresh_decision() -> None:
+    """A Task that was cancelled while its binding was on the way is cancelled, not bound."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task()
+
+    def cancel(kind: Kind, key: Key) -> None:
+        room.cluster.change(kind, key, lambda task: task["spec"].update(cancel=True))
+
+    room.cluster.before_write = cancel
+    async with assigning(room):
+        answer = await room.poll(who, wait=0.3)
+    assert answer is None
+    assert room.status()["phase"] == "Cancelled"
+    assert room.status().get("attempt", 0) == 0
+
+
+async def test_a_delivery_that_got_lost_is_handed_over_again_with_the_same_attempt() -> None:
+    """An agent that does not name its task at its next call gets it again, uncounted."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task()
+    first = await bound(room, who)
+    again = await room.poll(who)
+    assert again is not None
+    assert (again.tasks[0].uid, again.tasks[0].attempt) == (first.uid, 1)
+    assert room.status()["failures"] == 0
+
+
+async def test_a_poll_whose_client_went_away_offers_nothing_any_more() -> None:
+    """A closed connection takes its offer back: the task waits for somebody who is there."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    async with assigning(room):
+        poll = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0.01)
+        poll.cancel()
+        await asyncio.gather(poll, return_exceptions=True)
+        room.add_task()
+        await room.settle()
+    assert room.status()["phase"] == "Queued"
+
+
+async def test_a_newer_poll_ends_the_older_one_and_keeps_its_offer() -> None:
+    """Only the latest poll of a process is answered with work."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    async with assigning(room):
+        older = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0.01)
+        newer = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(older, 10) is None
+        room.add_task()
+        answer = await asyncio.wait_for(newer, 10)
+    assert answer is not None
+    assert len(answer.tasks) == 1
+
+
+async def test_an_agent_never_holds_more_tasks_than_its_slots() -> None:
+    """Two tasks and one slot: the second is bound after the first has ended."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who, slots=50)
+    room.add_task("a")
+    room.add_task("b")
+    ref = await bound(room, who)
+    async with assigning(room):
+        assert await room.poll(who, ref, wait=0.2, free=40) is None
+        await room.calls.complete(who, ref, result())
+        answer = await room.poll(who)
+    assert answer is not None
+    assert len(answer.tasks) == 1
+
+
+async def test_cancelling_a_running_task_answers_the_open_poll() -> None:
+    """Cancel is told in the open poll of an agent that still has a free slot."""
+    room = ControlRoom()
+    who = room.add_agent(slots=2)
+    await room.hello(who, slots=2)
+    room.add_task()
+    ref = await bound(room, who)
+    async with assigning(room):
+        poll = asyncio.create_task(room.poll(who, ref, wait=30))
+        await asyncio.sleep(0.01)
+        task = room.cluster.change(
+            Kind.TASK, Key(NAMESPACE, "task"), lambda one: one["spec"].update(cancel=True)
+        )
+        room.observer.task_event("MODIFIED", wire.task_record(task))
+        answer = await asyncio.wait_for(poll, 10)
+    assert answer is not None
+    assert answer.cancel == [ref]
+    assert room.status()["phase"] == "Cancelled"
+    with pytest.raises(ProtocolError) as refused:
+        await room.calls.complete(who, ref, result())
+    assert refused.value.status == 409
+
+
+async def test_a_task_whose_status_is_refused_does_not_hold_up_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Task that the API server will not take rests; the next one is bound."""
+    monkeypatch.setattr("agentcorps.control.task_writes.REFUSED_PAUSE_SECONDS", 0.2)
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task("a", priority=5)
+    room.add_task("b")
+    room.cluster.fail("status", Refused(422, "Invalid", "no"))
+    async with assigning(room):
+        answer = await room.poll(who)
+    assert answer is not None
+    assert answer.tasks[0].name in {"a", "b"}
+
+
+async def test_finished_tasks_leave_after_their_ttl() -> None:
+    """TtlSecondsAfterFinished deletes the object, not earlier."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task(ttlSecondsAfterFinished=60)
+    await room.calls.complete(who, await bound(room, who), result())
+    room.clock.advance(59)
+    await room.settle()
+    assert (Kind.TASK, Key(NAMESPACE, "task")) in room.cluster.objects
+    room.clock.advance(2)
+    await room.settle()
+    await asyncio.sleep(0)
+    assert (Kind.TASK, Key(NAMESPACE, "task")) not in room.cluster.objects
+
+
+async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
+    """A draining agent's poll is answered with drain, never with a task."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    agent = room.cluster.change(
+        Kind.AGENT,
+        Key(NAMESPACE, "crew-0"),
+        lambda one: one.update(
+            status={
+                "phase": "Draining",
+                "conditions": [
+                    {
+                        "type": "Draining",
+                        "status": "True",
+                        "reason": "ScaleDown",
+                        "message": "",
+                        "lastTransitionTime": "2026-01-01T00:16:40Z",
+                    }
+                ],
+            }
+        ),
+    )
+    room.observer.agent_event("MODIFIED", agent)
+    room.add_task()
+    async with assigning(room):
+        answer = await room.poll(who, wait=0.2)
+    assert answer is not None
+    assert answer.drain
+    assert not answer.tasks
+    assert room.status()["phase"] == "Queued"

@@ -1,0 +1,226 @@
+"""The fleet's loops: pools to agents to pods, statuses, and what rests after a refusal."""
+
+import asyncio
+
+from agentcorps.api.protocol import CompleteRequest, TaskRef
+from agentcorps.core.records import Key
+from agentcorps.ports import Conflict, Kind, Refused, Unavailable
+from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom
+
+
+async def grow(room: ControlRoom, turns: int = 3) -> None:
+    """Run the fleet's steps a few times, as kicks would."""
+    for _ in range(turns):
+        await room.scale.step()
+        await room.create.step()
+
+
+def names(room: ControlRoom, kind: Kind) -> list[str]:
+    """The names of all stored objects of a kind."""
+    return sorted(key.name for one, key in room.cluster.objects if one is kind)
+
+
+def set_replicas(room: ControlRoom, replicas: int) -> None:
+    """Somebody scales the pool."""
+    pool = room.cluster.change(
+        Kind.POOL, Key(NAMESPACE, POOL), lambda one: one["spec"].update(replicas=replicas)
+    )
+    room.observer.pool_event("MODIFIED", pool)
+
+
+async def test_a_pool_becomes_agents_and_each_agent_a_pod() -> None:
+    """Names are deterministic, and a second turn creates nothing twice."""
+    room = ControlRoom()
+    room.add_pool(3)
+    await grow(room)
+    expected = ["crew-0", "crew-1", "crew-2"]
+    assert names(room, Kind.AGENT) == expected
+    assert names(room, Kind.POD) == expected
+
+
+async def test_the_answer_of_a_creation_counts_before_the_watch_brings_it() -> None:
+    """Between a create and its watch event no second agent is made."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await grow(room, turns=5)
+    assert [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT] == ["create"]
+
+
+async def test_an_idle_agent_is_drained_by_a_written_phase_and_then_deleted() -> None:
+    """Scaling down writes Draining first; the Agent's deletion takes its pod down."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await grow(room)
+    set_replicas(room, 0)
+    await grow(room)
+    verbs = [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT]
+    assert verbs == ["create", "status", "delete"]
+    assert names(room, Kind.AGENT) == []
+
+
+async def test_a_busy_agent_finishes_before_it_is_deleted() -> None:
+    """Scale to zero while a task runs: it succeeds in its first attempt, then the agent goes."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await grow(room)
+    who = room.add_pod("crew-0", room.cluster.objects[Kind.AGENT, Key(NAMESPACE, "crew-0")])
+    await room.hello(who)
+    uid = room.add_task()
+    poll = asyncio.create_task(room.poll(who, wait=30))
+    await asyncio.sleep(0.01)
+    await room.settle()
+    await poll
+    set_replicas(room, 0)
+    await grow(room)
+    assert names(room, Kind.AGENT) == ["crew-0"]
+    report = CompleteRequest(instance=INSTANCE, result=1)
+    answer = await room.calls.complete(who, TaskRef(uid=uid, attempt=1), report)
+    assert answer.drain
+    await grow(room)
+    assert names(room, Kind.AGENT) == []
+    assert (room.status()["phase"], room.status()["attempt"]) == ("Succeeded", 1)
+
+
+async def test_an_exceeded_quota_rests_is_told_once_and_shows_in_the_status() -> None:
+    """A refused pod: one Warning, one condition, no hot loop, and it works later by itself."""
+    room = ControlRoom()
+    room.add_pool(1)
+    quota = Refused(403, "Forbidden", 'pods "crew-0" is forbidden: exceeded quota: small')
+    for _ in range(2):
+        room.cluster.fail("create", quota)
+    await room.scale.step()  # the Agent is refused
+    await room.scale.step()  # and rests
+    assert names(room, Kind.AGENT) == []
+    room.clock.advance(2)
+    await room.scale.step()
+    assert room.notes.reasons() == ["QuotaLimited"]
+    await room.monitor.step()
+    status = room.cluster.objects[Kind.POOL, Key(NAMESPACE, POOL)]["status"]
+    stalled = next(one for one in status["conditions"] if one["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "QuotaLimited")
+    room.clock.advance(10)
+    await grow(room)
+    assert names(room, Kind.POD) == ["crew-0"]
+
+
+async def test_a_refused_object_does_not_hold_up_the_others() -> None:
+    """Of three pods one is refused; the other two exist after the same turn."""
+    room = ControlRoom()
+    room.add_pool(3)
+    await room.scale.step()
+    room.cluster.fail("create", Refused(422, "Invalid", "no such image"))
+    await room.create.step()
+    assert len(names(room, Kind.POD)) == 2
+
+
+async def test_an_unanswered_creation_is_made_up_for() -> None:
+    """The answer of a creation is lost; the name being taken leads to no second agent."""
+    room = ControlRoom()
+    room.add_pool(1)
+    room.cluster.fail("create", Unavailable("cut"), applied=True)
+    await room.scale.step()
+    room.observer.agent_event("ADDED", room.cluster.objects[Kind.AGENT, Key(NAMESPACE, "crew-0")])
+    room.clock.advance(5)
+    await grow(room)
+    assert names(room, Kind.AGENT) == ["crew-0"]
+    assert names(room, Kind.POD) == ["crew-0"]
+
+
+async def test_a_status_conflict_is_left_to_the_next_look() -> None:
+    """Somebody edited the Agent: nothing is told, nothing rests, the next write fits."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await grow(room)
+    room.cluster.fail("status", Conflict("edited"))
+    await room.monitor.step()
+    room.clock.advance(1.5)
+    await room.monitor.step()
+    assert not [note for note in room.notes.notes if note.warning]
+    assert "phase" in room.cluster.objects[Kind.AGENT, Key(NAMESPACE, "crew-0")]["status"]
+
+
+async def test_an_idle_system_writes_nothing() -> None:
+    """Ten minutes of polls and ticks with nothing to do: not one write."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await grow(room)
+    agent = room.cluster.objects[Kind.AGENT, Key(NAMESPACE, "crew-0")]
+    who = room.add_pod("crew-0", agent)
+    await room.hello(who)
+    for _ in range(5):
+        await room.monitor.step()
+        room.clock.advance(30)
+        await room.poll(who, wait=0)
+    before = len(room.cluster.writes)
+    for _ in range(20):
+        room.clock.advance(5)
+        await room.poll(who, wait=0)
+        await grow(room, turns=1)
+        await room.settle()
+        await room.monitor.step()
+    assert room.cluster.writes[before:] == []
+
+
+async def test_counters_reach_the_status_and_are_not_counted_twice() -> None:
+    """A success is added to the stored counter once, however often the status is written."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.remembered.succeeded(Key(NAMESPACE, "crew-0"))
+    for _ in range(4):
+        await room.monitor.step()
+        room.clock.advance(61)
+        room.state.touch(Key(NAMESPACE, "crew-0"), room.clock.now())
+    status = room.cluster.objects[Kind.AGENT, Key(NAMESPACE, "crew-0")]["status"]
+    assert status["tasksSucceeded"] == 1
+
+
+async def test_a_pod_that_leaves_takes_its_session_and_its_identity_with_it() -> None:
+    """What was cached of a dead pod's token is forgotten at once."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.remove_pod("crew-0")
+    assert room.forgotten == [who.pod_uid]
+    assert not room.state.sessions
+
+
+async def test_a_list_of_one_namespace_says_nothing_about_the_others() -> None:
+    """With several watched namespaces, each list replaces only its own part."""
+    room = ControlRoom()
+    uid = room.add_task()
+    room.observer.tasks_listed([], 10_000, namespace="elsewhere")
+    assert room.state.task(uid) is not None
+    room.observer.tasks_listed([], 10_000, namespace=NAMESPACE)
+    assert room.state.task(uid) is None
+
+
+async def test_pods_missing_from_a_list_are_gone() -> None:
+    """A relist that lacks a pod is as good as its delete event."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.observer.pods_listed([], 10_000, namespace=None)
+    assert room.forgotten == [who.pod_uid]
+
+
+async def test_a_status_that_was_computed_before_a_drain_does_not_undo_it() -> None:
+    """The monitor's write is fenced by the version that it looked at, not by the newest one."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.monitor.step()
+    await room.hello(who)
+    drained: list[Key] = []
+
+    def drain(kind: Kind, key: Key) -> None:
+        if kind is not Kind.AGENT:
+            room.cluster.before_write = drain
+            return
+        drained.append(key)
+        agent = room.cluster.change(kind, key, lambda one: one["status"].update(phase="Draining"))
+        room.observer.agent_event("MODIFIED", agent)
+
+    room.cluster.before_write = drain
+    await room.monitor.step()
+    assert drained == [who.pod]
+    assert room.cluster.objects[Kind.AGENT, who.pod]["status"]["phase"] == "Draining"
