@@ -16,4 +16,5 @@ build "agentcorps/agent:${version}" --target agent
 build "agentcorps/operator:${version}" --target operator
 build "agentcorps/text-agent:${version}" --file examples/text-agent/Containerfile \
   --build-arg "AGENT_IMAGE=agentcorps/agent:${version}"
-"${cluster[@]}" load "agentcorps/operator:${version}" "agentcorps/text-agent:${version}"
+"${cluster[@]}" load "agentcorps/operator:${version}" "agentcorps/agent:${version}" \
+  "agentcorps/text-agent:${version}"
