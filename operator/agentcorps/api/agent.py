@@ -96,7 +96,9 @@ class AgentStatus(ApiModel):
         default=None,
         description="Hash of the spec that the agent's pod was made from.",
     )
-    conditions: Conditions = Field(default=(), description="Ready, Reconciling and Stalled.")
+    conditions: Conditions = Field(
+        default=(), description="Ready, Reconciling, Stalled and Draining."
+    )
 
 
 class Agent(Resource):
