@@ -1,0 +1,113 @@
+"""The application: leading? authenticated? parsed? Then the session answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from agentcorps.control.refusals import ProtocolError
+from agentcorps.gateway.parsing import bearer_token
+from agentcorps.gateway.problems import problem_response, problems
+from agentcorps.gateway.routes import ROUTES, Route
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Middleware
+
+    from agentcorps.gateway.problems import Handler
+    from agentcorps.gateway.sessions import Sessions
+    from agentcorps.ports import Identities, Leadership, PodIdentity
+
+MAX_BODY_BYTES = 96 * 1024
+"""A result of 64 KiB with its envelope and some escaping; the exact cap is the session's."""
+BODY_SECONDS = 10.0
+"""Time that a client has for sending its body."""
+NOT_LEADING_RETRY_SECONDS = 1.0
+
+
+def build_app(
+    sessions: Sessions,
+    identities: Identities,
+    leadership: Leadership,
+    *,
+    body_seconds: float = BODY_SECONDS,
+) -> web.Application:
+    """Build the gateway's application from the route table.
+
+    Args:
+        sessions: The use case that answers.
+        identities: Tells whose token it is.
+        leadership: While this process does not lead, everything is answered 503.
+        body_seconds: Time that a client has for sending its body.
+    """
+    app = web.Application(
+        middlewares=[problems, _only_while_leading(leadership)], client_max_size=MAX_BODY_BYTES
+    )
+    for route in ROUTES:
+        app.router.add_post(
+            route.path, _handler(route, sessions, identities, body_seconds), name=route.operation
+        )
+    return app
+
+
+def _only_while_leading(leadership: Leadership) -> Middleware:
+    """Answer 503 before anything else is looked at."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if leadership.leading:
+            return await handler(request)
+        return problem_response(
+            ProtocolError(
+                503,
+                "NotLeading",
+                "this replica of the operator does not lead; connect again",
+                NOT_LEADING_RETRY_SECONDS,
+            )
+        )
+
+    return middleware
+
+
+def _handler(
+    route: Route, sessions: Sessions, identities: Identities, body_seconds: float
+) -> Handler:
+    """The handler of one route."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        identity = await _authenticate(request, identities)
+        raw = await _read(request, body_seconds)
+        answer = await route.call(sessions, identity, request.match_info, raw)
+        if answer is None:
+            return web.Response(status=204)
+        return web.Response(
+            body=answer.model_dump_json(by_alias=True).encode(), content_type="application/json"
+        )
+
+    return handle
+
+
+async def _authenticate(request: web.Request, identities: Identities) -> PodIdentity:
+    """Tell which pod is calling, before its body is looked at."""
+    token = bearer_token(request.headers.get("Authorization"))
+    identity = await identities.identify(token)
+    if identity is None:
+        raise ProtocolError(
+            401,
+            "Unauthorized",
+            "the token is foreign, expired or not bound to a pod: "
+            "read the projected token file again",
+        )
+    return identity
+
+
+async def _read(request: web.Request, seconds: float) -> bytes:
+    """Read the body within the time and size that it may take."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise ProtocolError(
+            408, "RequestTimeout", f"the body did not arrive within {seconds:g} seconds"
+        ) from None
