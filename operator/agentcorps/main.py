@@ -33,7 +33,6 @@ Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
 ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - a pod is reached from other pods and by the kubelet
-STUCK_SECONDS: Final = 180.0
 RETRY_SECONDS: Final = 2.0
 ENDPOINT_CHECK_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
@@ -48,7 +47,6 @@ class Process:
         self._ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self._operator: Operator | None = None
-        self._leads = False
 
     def end(self, code: int, why: str) -> None:
         """End the process soon; the first reason counts."""
@@ -61,7 +59,7 @@ class Process:
         settings, clock = self._settings, ServerClock()
         credentials = await Credentials.load(settings.kubeconfig, settings.context)
         probes = await serve(
-            build_probes(self._not_live, self._not_ready), None, ANY_ADDRESS, settings.probe_port
+            build_probes(self._stuck, self._behind), None, ANY_ADDRESS, settings.probe_port
         )
         try:
             async with ApiConnection(credentials, clock) as api:
@@ -89,6 +87,7 @@ class Process:
         context = certificate.ssl_context()
         app = build_app(operator.calls, operator.identities, operator.elector)
         gateway.append(await serve(app, context, ANY_ADDRESS, self._settings.gateway_port))
+        operator.vitals.serves = True
         self._spawn(operator.certificates.keep(context), "certificates")
         self._spawn(operator.events.run(), "events")
         for feed in operator.feeds:
@@ -109,7 +108,7 @@ class Process:
         for loop in operator.loops:
             self._spawn(loop.run(), loop.name)
         self._spawn(self._keep_endpoint(operator), "endpoint")
-        self._leads = True
+        operator.vitals.leads = True
         operator.kicks.all()
         log.info("leading", identity=self._settings.identity, epoch=operator.elector.epoch)
 
@@ -135,7 +134,7 @@ class Process:
         await operator.elector.release()
         for listener in gateway:
             await listener.close()
-        if self._leads:
+        if operator.vitals.leads:
             await asyncio.to_thread(operator.kopf.stop, STOP_SECONDS)
 
     async def _insist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -162,25 +161,11 @@ class Process:
         if not self._ending.done():
             self.end(EXIT_FAILED, "kopf ended" if error is None else f"kopf failed: {error}")
 
-    def _not_live(self) -> list[str]:
-        """What is stuck. An API server that does not answer is no reason to restart."""
-        operator = self._operator
-        if operator is None:
-            return []
-        stuck = ["feed" for feed in operator.feeds if feed.age() > STUCK_SECONDS]
-        stuck += [loop.name for loop in operator.loops if loop.step_age() > STUCK_SECONDS]
-        if self._leads and not operator.kopf.alive:
-            stuck.append("kopf")
-        if operator.resync.blind:
-            stuck.append("kopf-watch")
-        return stuck
+    def _stuck(self) -> list[str]:
+        return [] if self._operator is None else self._operator.vitals.stuck()
 
-    def _not_ready(self) -> list[str]:
-        """What is not caught up yet."""
-        operator = self._operator
-        if operator is None:
-            return ["starting"]
-        return ["feed" for feed in operator.feeds if not feed.ready()]
+    def _behind(self) -> list[str]:
+        return ["starting"] if self._operator is None else self._operator.vitals.behind()
 
 
 async def operate(settings: Settings) -> int:

@@ -35,6 +35,7 @@ from agentcorps.control.remembered import Remembered
 from agentcorps.control.resync import INTERVAL_SECONDS, Resync
 from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.control.task_writes import TaskWrites
+from agentcorps.control.vitals import Vitals
 from agentcorps.core import wire
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.state import State
@@ -73,6 +74,7 @@ class Operator:
     kicks: Kicks
     loops: tuple[Loop, ...]
     kopf: KopfThread
+    vitals: Vitals
     trust: Trust
 
 
@@ -147,8 +149,17 @@ def build(
         rest=STATUS_REST_SECONDS,
     )
     kicks.connect(assign=assign, fleet=agents, statuses=statuses)
+    feeds = _feeds(settings, api, observer)
+    loops = (
+        assign,
+        agents,
+        statuses,
+        Loop("progress", progress.flush, tick=FLUSH_SECONDS),
+        Loop("resync", resync.step, tick=INTERVAL_SECONDS),
+    )
+    kopf_thread = _kopf(settings, credentials, resync, loop, kopf_ended)
     return Operator(
-        feeds=_feeds(settings, api, observer),
+        feeds=feeds,
         elector=elector,
         certificates=CertificateStore(api, namespace=settings.namespace, clock=clock),
         endpoint=GatewayEndpoint(api, namespace=settings.namespace),
@@ -158,14 +169,9 @@ def build(
         writes=writes,
         resync=resync,
         kicks=kicks,
-        loops=(
-            assign,
-            agents,
-            statuses,
-            Loop("progress", progress.flush, tick=FLUSH_SECONDS),
-            Loop("resync", resync.step, tick=INTERVAL_SECONDS),
-        ),
-        kopf=_kopf(settings, credentials, observer, loop, kopf_ended),
+        loops=loops,
+        kopf=kopf_thread,
+        vitals=Vitals(feeds, loops, resync, lambda: kopf_thread.alive),
         trust=trust,
     )
 
@@ -221,7 +227,7 @@ def _feeds(
 def _kopf(
     settings: Settings,
     credentials: Credentials,
-    observer: Observer,
+    resync: Resync,
     loop: AbstractEventLoop,
     ended: Callable[[BaseException | None], None],
 ) -> KopfThread:
@@ -246,5 +252,5 @@ def _kopf(
         )
 
     registry = kopf.OperatorRegistry()
-    register(registry, on_agent=over(observer.agent_event), on_pool=over(observer.pool_event))
+    register(registry, on_agent=over(resync.agent_event), on_pool=over(resync.pool_event))
     return KopfThread(registry, login, settings.watch_namespaces, settings.identity, over(ended))

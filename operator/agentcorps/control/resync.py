@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 INTERVAL_SECONDS: Final = 60.0
 BLIND_AFTER: Final = 3
-"""Passes in a row with missed changes after which the watch counts as blind."""
+"""Passes with missed changes, and no event from kopf in between, after which its watch is blind."""
 
 Version = tuple[Kind, Key, str, int]
 Known = TypeVar("Known", "AgentRecord", "PoolRecord")
@@ -56,6 +56,16 @@ class Resync:
         """Whether changes were missed again and again: the watch is up, and sees nothing."""
         return self._misses >= BLIND_AFTER
 
+    def agent_event(self, event: str, obj: Object) -> None:
+        """An event of an Agent from kopf: it sees."""
+        self._misses = 0
+        self._observer.agent_event(event, obj)
+
+    def pool_event(self, event: str, obj: Object) -> None:
+        """An event of an AgentPool from kopf: it sees."""
+        self._misses = 0
+        self._observer.pool_event(event, obj)
+
     async def start(self) -> None:
         """List both kinds in full: the state knows them all before anything is decided."""
         agents, _ = await self._lister.list_objects(Kind.AGENT, self._namespaces)
@@ -70,7 +80,7 @@ class Resync:
             *await self._compare(Kind.POOL, self._state.pools),
         ]
         missed = [version for version in behind if version in self._suspects]
-        self._misses = self._misses + 1 if missed else 0
+        self._misses += bool(missed)
         for kind, key, _, _ in missed:
             log.warning("change was missed", kind=kind.kind, object=str(key))
             await self._fetch(kind, key)
