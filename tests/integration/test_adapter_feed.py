@@ -252,16 +252,19 @@ async def test_leaving_the_selection_is_a_delete(kubeconfig: Path, namespace: st
 async def test_a_silent_connection_is_noticed(kubeconfig: Path, namespace: str) -> None:
     """A watch that says nothing past its time is given up, and what was missed arrives."""
     picture = Picture()
-    async with proxied(kubeconfig) as (api, proxy), connected(kubeconfig) as direct:
-        async with fed(api, namespace, picture, SHORT):
-            await watching(proxy)
-            proxy.fall_silent()
-            seen = len(proxy.requests)
-            await make(direct, namespace, "a")
-            await eventually(lambda: len(proxy.requests) > seen, "another attempt")
-            assert not picture.tasks
-            proxy.speak()
-            await eventually(picture.shows("a"), "a")
+    async with (
+        proxied(kubeconfig) as (api, proxy),
+        connected(kubeconfig) as direct,
+        fed(api, namespace, picture, SHORT),
+    ):
+        await watching(proxy)
+        proxy.fall_silent()
+        seen = len(proxy.requests)
+        await make(direct, namespace, "a")
+        await eventually(lambda: len(proxy.requests) > seen, "another attempt")
+        assert not picture.tasks
+        proxy.speak()
+        await eventually(picture.shows("a"), "a")
 
 
 async def test_an_outage_ends(kubeconfig: Path, namespace: str) -> None:
@@ -306,12 +309,15 @@ async def test_ready_and_alive(kubeconfig: Path, namespace: str) -> None:
 async def test_refresh_takes_in_a_new_list(kubeconfig: Path, namespace: str) -> None:
     """After a refresh everything written before it is known, and the watch goes on."""
     picture = Picture()
-    async with proxied(kubeconfig) as (api, proxy), connected(kubeconfig) as direct:
-        async with fed(api, namespace, picture) as feed:
-            await watching(proxy)
-            await make(direct, namespace, "a")
-            await asyncio.wait_for(asyncio.gather(feed.refresh(), feed.refresh()), 60)
-            assert set(picture.tasks) == {"a"}
-            assert picture.lists >= 2
-            await make(direct, namespace, "b")
-            await eventually(picture.shows("a", "b"), "a and b")
+    async with (
+        proxied(kubeconfig) as (api, proxy),
+        connected(kubeconfig) as direct,
+        fed(api, namespace, picture) as feed,
+    ):
+        await watching(proxy)
+        await make(direct, namespace, "a")
+        await asyncio.wait_for(asyncio.gather(feed.refresh(), feed.refresh()), 60)
+        assert set(picture.tasks) == {"a"}
+        assert picture.lists >= 2
+        await make(direct, namespace, "b")
+        await eventually(picture.shows("a", "b"), "a and b")

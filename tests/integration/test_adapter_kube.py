@@ -98,7 +98,7 @@ async def test_refusals_name_the_field_but_no_value(kubeconfig: Path, namespace:
 
 
 async def test_delete_preconditions(kubeconfig: Path, namespace: str) -> None:
-    """A delete fails on another UID (NotFound) or a stale version (Conflict), else the object goes."""
+    """A delete fails on another UID (NotFound) or a stale version (Conflict), else it is done."""
     async with connected(kubeconfig) as api:
         cluster = KubeCluster(api)
         task = await cluster.create(Kind.TASK, namespace, objects.task())

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,9 +29,11 @@ async def connected(kubeconfig: Path) -> AsyncIterator[ApiConnection]:
 async def proxied(kubeconfig: Path) -> AsyncIterator[tuple[ApiConnection, ApiProxy]]:
     """Yield a connection that leads through a proxy, and the proxy."""
     credentials = await Credentials.load(str(kubeconfig))
-    async with ApiProxy(credentials).serving() as proxy:
-        async with ApiConnection(Proxied(proxy, credentials), ServerClock()) as api:
-            yield api, proxy
+    async with (
+        ApiProxy(credentials).serving() as proxy,
+        ApiConnection(Proxied(proxy, credentials), ServerClock()) as api,
+    ):
+        yield api, proxy
 
 
 @asynccontextmanager
@@ -63,6 +65,18 @@ async def eventually(
     """
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no {what} within {seconds} s; last answer: {answer!r}")
+        await asyncio.sleep(every)
+    return answer
+
+
+async def answered(
+    ask: Callable[[], Awaitable[Result]], what: str, *, seconds: float = 60, every: float = 0.05
+) -> Result:
+    """Return the first truthy answer of `ask`, which has to be awaited; see `eventually`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await ask()):
         if time.monotonic() > deadline:
             raise AssertionError(f"no {what} within {seconds} s; last answer: {answer!r}")
         await asyncio.sleep(every)

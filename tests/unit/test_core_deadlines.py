@@ -117,7 +117,7 @@ def test_a_cancelled_task_ends_at_once(*, running: bool) -> None:
     ],
 )
 def test_a_task_that_can_never_run_fails_at_once(task: TaskRecord, reason: str) -> None:
-    """Too large an input, or a spec that cannot be read, ends a Task with a reason and no binding."""
+    """Too large an input, or a spec that cannot be read, ends a Task without a binding."""
     (action,) = due(state_of(task), NOW)
     assert isinstance(action, Finish)
     assert (action.phase, action.reason) == (TaskPhase.FAILED, reason)
@@ -157,7 +157,7 @@ def test_a_task_with_a_write_in_flight_is_left_alone() -> None:
 
 
 def test_a_missing_pool_is_told_after_five_seconds_and_once() -> None:
-    """A Task of a pool that is not there gets its reason after five seconds, and no second write."""
+    """A Task of a pool that is not there gets its reason after five seconds, by one write."""
     state = state_of(a_task())
     assert due(state, after(4.9)) == []
     (action,) = due(state, after(5))

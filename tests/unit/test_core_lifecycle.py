@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,7 +82,7 @@ def test_an_end_is_final(walk: list[TaskRecord]) -> None:
 @given(walks)
 def test_attempts_only_go_up(walk: list[TaskRecord]) -> None:
     """Each binding has the next attempt number, and nothing else changes that number."""
-    for before, after in zip(walk, walk[1:], strict=False):
+    for before, after in pairwise(walk):
         begins = before.phase is TaskPhase.QUEUED and after.phase is TaskPhase.RUNNING
         assert after.attempt == before.attempt + begins
 
@@ -89,8 +90,8 @@ def test_attempts_only_go_up(walk: list[TaskRecord]) -> None:
 @settings(max_examples=400)
 @given(walks)
 def test_failures_spend_the_limit_and_nothing_else_does(walk: list[TaskRecord]) -> None:
-    """A waiting Task has failed at most limit times, an ended one once more; uncounted ends are free."""
-    for before, after in zip(walk, walk[1:], strict=False):
+    """A waiting Task has failed at most limit times, an ended one once more; the rest is free."""
+    for before, after in pairwise(walk):
         spent = after.failures - before.failures
         assert spent in {0, 1}
         assert not spent or after.reason in COUNTED
@@ -107,10 +108,16 @@ def test_the_last_five_attempts_are_kept(walk: list[TaskRecord]) -> None:
     assert numbers == list(range(max(1, ended - 4), ended + 1))
 
 
+def test_of_many_attempts_the_last_five_are_kept() -> None:
+    """After eight attempts the list has numbers four to eight."""
+    last = _walk(a_task(), ["bind", "NotDelivered"] * 8)[-1]
+    assert [attempt.attempt for attempt in last.attempts] == [4, 5, 6, 7, 8]
+
+
 @settings(max_examples=400)
 @given(walks)
 def test_every_write_observes_the_generation(walk: list[TaskRecord]) -> None:
-    """Whatever is written tells the generation that it was computed for, and a time for conditions."""
+    """Whatever is written tells its generation, and since when its conditions stand."""
     for record in walk[1:]:
         assert record.observed_generation == record.generation
         assert record.conditions_since == record.created
@@ -188,7 +195,7 @@ def test_what_the_end_of_an_attempt_leads_to(
     ],
 )
 def test_how_long_a_failed_task_waits(failures: int, reason: str, wait: float | None) -> None:
-    """The wait doubles from five seconds up to five minutes; a loss of the agent waits for nothing."""
+    """The wait doubles from five seconds to five minutes; a lost agent is no cause to wait."""
     task = replace(RUNNING, failures=failures - 1, retry_limit=200)
     after = lifecycle.requeue(task, reason, "", counted=True, now=NOW)
     assert lifecycle.not_before(after) == (0.0 if wait is None else NOW.wall + wait)

@@ -174,6 +174,14 @@ def test_a_task_waits_for_the_end_of_its_backoff() -> None:
     assert len(bindings(state, Now(NOW.monotonic + 5.0, NOW.wall + 5.0))) == 1
 
 
+def test_a_task_that_goes_during_its_backoff_is_not_missed() -> None:
+    """The end of the back-off of a Task that was deleted meanwhile passes unnoticed."""
+    error = lifecycle.requeue(bound(a_task(), a_seat()), "AgentError", "", counted=True, now=NOW)
+    state = state_of(error, seats=[a_seat()])
+    state.forget_task(error.uid)
+    assert bindings(state, Now(NOW.monotonic + 5.0, NOW.wall + 5.0)) == []
+
+
 def test_priority_comes_before_age_and_age_before_name() -> None:
     """One free agent after another goes to higher priority, then to the older, then by name."""
     tasks = [

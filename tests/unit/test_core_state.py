@@ -1,4 +1,4 @@
-"""The state against a naive model: whatever happens, it equals a state built anew from what stands."""
+"""The state against a naive model: whatever happens, it follows from what stands."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from agentcorps.core.records import AgentRecord, Key, Now, PodRecord, Session, T
 from agentcorps.core.state import State
 from support.strategies import NOW, POOLS, SKILLS, Seat, a_seat, a_task, bound, state_of
 
-NAMES = st.integers(0, 3)
+TASKS = st.integers(0, 2)
+AGENTS = st.integers(0, 1)
 PICK = st.integers(0, 2**16)
 POOL_KEYS = [Key("east", pool) for pool in POOLS]
 
 
 class StateModel(RuleBasedStateMachine):
-    """Objects come, change, go and are written, in any order; the model keeps plain dictionaries."""
+    """Objects come, change, go and are written in any order; the model keeps dictionaries."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +40,10 @@ class StateModel(RuleBasedStateMachine):
         self.pods: dict[Key, PodRecord] = {}
         self.sessions: dict[Key, Session] = {}
         self.offers: dict[Key, int] = {}
+        for number in range(2):
+            self.observe_agent(number, 2, anew=True)
+            self.observe_pod(number, deleting=False, anew=False)
+            self.hello(number, 2)
 
     def next_version(self) -> int:
         """Return a resource version higher than all before."""
@@ -47,7 +52,7 @@ class StateModel(RuleBasedStateMachine):
 
     # What is observed
 
-    @rule(number=NAMES, code=PICK, anew=st.booleans())
+    @rule(number=TASKS, code=PICK, anew=st.booleans())
     def observe_task(self, number: int, code: int, *, anew: bool) -> None:
         """A Task is created (or re-created under its name), or its cancel is set."""
         key = Key("east", f"task-{number}")
@@ -70,7 +75,7 @@ class StateModel(RuleBasedStateMachine):
         assert self.state.observe_task(record, NOW)
         self.tasks[record.key] = record
 
-    @rule(number=NAMES, back=st.integers(0, 5))
+    @rule(number=TASKS, back=st.integers(0, 5))
     def observe_old_news(self, number: int, back: int) -> None:
         """An event of an older or the same version changes nothing."""
         known = self.tasks.get(Key("east", f"task-{number}"))
@@ -78,7 +83,7 @@ class StateModel(RuleBasedStateMachine):
             old = replace(known, cancel=True, resource_version=known.resource_version - back)
             assert not self.state.observe_task(old, NOW)
 
-    @rule(number=NAMES)
+    @rule(number=TASKS)
     def forget_task(self, number: int) -> None:
         """A Task is deleted; an answer that comes late does not bring it back."""
         known = self.tasks.pop(Key("east", f"task-{number}"), None)
@@ -86,7 +91,7 @@ class StateModel(RuleBasedStateMachine):
             self.state.forget_task(known.uid)
             assert not self.state.observe_task(known, NOW)
 
-    @rule(kept=st.sets(NAMES))
+    @rule(kept=st.sets(TASKS))
     def relist_tasks(self, kept: set[int]) -> None:
         """A list replaces what is known; what was written after the list stays."""
         listed = [self.tasks[key] for key in self.tasks if int(key.name[-1]) in kept]
@@ -98,7 +103,7 @@ class StateModel(RuleBasedStateMachine):
         self.version += 5
         self.tasks = {record.key: record for record in listed}
 
-    @rule(number=NAMES, code=PICK, anew=st.booleans())
+    @rule(number=AGENTS, code=PICK, anew=st.booleans())
     def observe_agent(self, number: int, code: int, *, anew: bool) -> None:
         """An Agent is created, or something about it changes."""
         key = Key("east", f"crew-{number}")
@@ -108,7 +113,7 @@ class StateModel(RuleBasedStateMachine):
             uid = f"agent-uid-{self.incarnation}"
         else:
             uid = known.uid
-        phase = AgentPhase.UNHEALTHY if code % 11 == 10 else AgentPhase.IDLE
+        phase = AgentPhase.UNHEALTHY if code % 5 == 4 else AgentPhase.IDLE
         record = a_seat(
             number,
             uid=uid,
@@ -116,13 +121,13 @@ class StateModel(RuleBasedStateMachine):
             pool=POOLS[code % 2],
             capabilities=frozenset(SKILLS[: 1 + code % 3]),
             slots=1 + code % 2,
-            draining_since=1.0 if code % 13 == 12 else None,
+            draining_since=1.0 if code % 7 == 6 else None,
             phase=phase,
         ).agent
         assert self.state.observe_agent(record)
         self.agents[key] = record
 
-    @rule(number=NAMES, right=st.booleans())
+    @rule(number=AGENTS, right=st.booleans())
     def forget_agent(self, number: int, *, right: bool) -> None:
         """An Agent is deleted; the deletion of an earlier one of that name changes nothing."""
         key = Key("east", f"crew-{number}")
@@ -133,7 +138,7 @@ class StateModel(RuleBasedStateMachine):
             self.state.forget_agent(key, known.uid)
             del self.agents[key]
 
-    @rule(number=NAMES, deleting=st.booleans(), anew=st.booleans())
+    @rule(number=AGENTS, deleting=st.booleans(), anew=st.booleans())
     def observe_pod(self, number: int, *, deleting: bool, anew: bool) -> None:
         """A Pod is created, or is being deleted."""
         self.incarnation += anew
@@ -144,14 +149,14 @@ class StateModel(RuleBasedStateMachine):
         assert self.state.observe_pod(record)
         self.pods[record.key] = record
 
-    @rule(number=NAMES)
+    @rule(number=AGENTS)
     def forget_pod(self, number: int) -> None:
         """A Pod is gone."""
         key = Key("east", f"crew-{number}")
         self.pods.pop(key, None)
         self.state.forget_pod(key)
 
-    @rule(kept=st.sets(NAMES))
+    @rule(kept=st.sets(AGENTS))
     def relist_pods(self, kept: set[int]) -> None:
         """A list of Pods replaces what is known."""
         self.pods = {key: pod for key, pod in self.pods.items() if int(key.name[-1]) in kept}
@@ -159,7 +164,7 @@ class StateModel(RuleBasedStateMachine):
 
     # What agents do
 
-    @rule(number=NAMES, code=PICK)
+    @rule(number=AGENTS, code=PICK)
     def hello(self, number: int, code: int) -> None:
         """A process of the current pod says hello."""
         key = Key("east", f"crew-{number}")
@@ -172,7 +177,7 @@ class StateModel(RuleBasedStateMachine):
         self.sessions[key] = session
         self.offers.pop(key, None)
 
-    @rule(number=NAMES, free=st.integers(0, 3))
+    @rule(number=AGENTS, free=st.integers(0, 3))
     def offer(self, number: int, free: int) -> None:
         """A poll opens."""
         key = Key("east", f"crew-{number}")
@@ -181,7 +186,7 @@ class StateModel(RuleBasedStateMachine):
             self.sessions[key] = replace(self.sessions[key], polling=True)
             self.offers[key] = free
 
-    @rule(number=NAMES, what=st.sampled_from(["withdraw", "leave", "close"]))
+    @rule(number=AGENTS, what=st.sampled_from(["withdraw", "leave", "close"]))
     def end_something(self, number: int, what: str) -> None:
         """A poll closes, a process says goodbye, a session ends."""
         key = Key("east", f"crew-{number}")
@@ -212,7 +217,7 @@ class StateModel(RuleBasedStateMachine):
             self.assumed[task.uid] = running
             self.reserved[task.uid] = found.agent
 
-    @rule(number=NAMES, end=st.sampled_from(["succeed", "lose", "cancel"]))
+    @rule(number=TASKS, end=st.sampled_from(["succeed", "lose", "cancel"]))
     def end_attempt(self, number: int, end: str) -> None:
         """The end of a running attempt begins to be written."""
         record = self.tasks.get(Key("east", f"task-{number}"))
@@ -273,7 +278,7 @@ class StateModel(RuleBasedStateMachine):
             assert self.state.running(pool) == phases[pool, TaskPhase.RUNNING]
             members = [agent for agent in self.agents.values() if agent.pool_key == pool]
             assert set(map(_uid, self.state.agents_of(pool))) == set(map(_uid, members))
-        for number in range(4):
+        for number in range(2):
             key = Key("east", f"crew-{number}")
             assert set(map(_uid, self.state.bound_to(key))) == self.running_on(key)
 
@@ -289,7 +294,7 @@ class StateModel(RuleBasedStateMachine):
     def free_places_are_those_of_the_model(self) -> None:
         """What an agent can take follows from slots, bindings, its poll and its fitness."""
         reserved = Counter(self.reserved.values())
-        for key, agent in self.agents.items():
+        for key in self.agents:
             vacancy = self.state.vacancy(key)
             session = self.sessions.get(key)
             if session is None:
@@ -299,7 +304,19 @@ class StateModel(RuleBasedStateMachine):
             used = len(self.running_on(key))
             assert (vacancy.used, vacancy.capabilities) == (used, session.capabilities)
             assert vacancy.free == self.seat(key, reserved).places(used)
-            assert self.state.can(agent.pool_key, session.capabilities)
+
+    @invariant()
+    def abilities_are_those_of_the_model(self) -> None:
+        """A pool can do what one of its agents can, by its process or, without one, by its spec."""
+        for pool in POOL_KEYS:
+            able = [
+                self.sessions[key].capabilities if key in self.sessions else agent.capabilities
+                for key, agent in self.agents.items()
+                if agent.pool_key == pool
+            ]
+            for count in range(4):
+                requires = frozenset(SKILLS[:count])
+                assert self.state.can(pool, requires) == any(requires <= one for one in able)
 
     @invariant()
     def nothing_is_left_to_bind_but_what_is_found(self) -> None:
@@ -329,7 +346,7 @@ def _uid(record: TaskRecord | AgentRecord) -> str:
 
 
 TestStateModel = StateModel.TestCase
-TestStateModel.settings = settings(max_examples=150, stateful_step_count=40)
+TestStateModel.settings = settings(max_examples=250, stateful_step_count=40)
 
 
 def test_a_version_counts_across_incarnations() -> None:
@@ -380,10 +397,21 @@ def test_views_cannot_be_written() -> None:
         tasks["task-uid-0"] = a_task()
 
 
+def test_a_heap_does_not_keep_what_was_moved() -> None:
+    """One item that is moved a thousand times leaves a bounded number of stale entries."""
+    heap: LazyHeap[str] = LazyHeap()
+    for place in range(1_000):
+        heap.put("only", (-place, "only"))
+        assert len(heap._heap) <= 67
+    first = heap.first()
+    assert first is not None
+    assert first.rank == (-999, "only")
+
+
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9) | st.none()), max_size=300))
 def test_a_lazy_heap_is_a_sorted_dictionary(changes: list[tuple[str, int | None]]) -> None:
-    """Put, moved and discarded items come out in order, and stale entries stay few."""
+    """Put, moved and discarded items come out in order."""
     heap: LazyHeap[str] = LazyHeap()
     model: dict[str, tuple[int, str]] = {}
     for item, place in changes:
@@ -395,7 +423,6 @@ def test_a_lazy_heap_is_a_sorted_dictionary(changes: list[tuple[str, int | None]
             model[item] = (place, item)
         first = heap.first()
         assert (None if first is None else first.rank) == min(model.values(), default=None)
-        assert len(heap._heap) <= 2 * len(model) + 65
     popped = []
     while (entry := heap.pop()) is not None:
         popped.append(entry.rank)

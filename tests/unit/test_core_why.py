@@ -60,7 +60,7 @@ def candidate(
 
 
 def test_agents_are_counted_by_what_speaks_against_them() -> None:
-    """One sentence tells how many agents are busy and what the others lack; the list tells which."""
+    """A sentence tells how many are busy and what the others lack, the list tells which."""
     task = a_task(requires=frozenset({"translate"}))
     unable = Candidate("crew-2", frozenset({"sum"}), 1, 0, Availability.READY)
     told = why(task, candidate(0, used=1), candidate(1, used=1), unable)

@@ -1,0 +1,1 @@
+"""What `make run` shows: cluster, operator, agents, tasks, results."""
