@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by the folder it lies in; tests on a cluster get a longer hang guard."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        if folder in {"unit", "integration", "e2e"}:
+        if folder in {"unit", "integration", "faults", "e2e"}:
             item.add_marker(getattr(pytest.mark, folder))
-        if folder in {"integration", "e2e"} and not item.get_closest_marker("timeout"):
+        if folder in {"integration", "faults", "e2e"} and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(CLUSTER_TIMEOUT_SECONDS))

@@ -100,6 +100,7 @@ DEFINITIONS = (
             Column("Reason", ".status.reason"),
             Column("Agent", ".status.agentName"),
             Column("Attempt", ".status.attempt", "integer"),
+            Column("Failures", ".status.failures", "integer", priority=1),
             Column("Priority", ".spec.priority", "integer", priority=1),
             Column("Percent", ".status.progress.percent", "integer", priority=1),
             Column("Message", ".status.message", priority=1),

@@ -85,7 +85,7 @@ class Process:
         certificate = await self._insist(operator.certificates.ensure)
         operator.trust.ca_pem = certificate.ca_pem
         context = certificate.ssl_context()
-        app = build_app(operator.calls, operator.identities, operator.elector)
+        app = build_app(operator.calls, operator.identities, operator.duty)
         gateway.append(await serve(app, context, ANY_ADDRESS, self._settings.gateway_port))
         operator.vitals.serves = True
         self._spawn(operator.certificates.keep(context), "certificates")
@@ -104,6 +104,7 @@ class Process:
         for feed in operator.feeds:
             await self._insist(feed.refresh)
         await self._insist(operator.resync.start)
+        operator.duty.begin()
         operator.kopf.start()
         for loop in operator.loops:
             self._spawn(loop.run(), loop.name)

@@ -23,8 +23,10 @@ from agentcorps.control.apply import TaskApplier
 from agentcorps.control.assign_tasks import AssignTasks
 from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.deliveries import Deliveries
+from agentcorps.control.duty import DutifulCluster, Duty
 from agentcorps.control.fleet_writes import FleetApplier
 from agentcorps.control.gatekeeper import Gatekeeper
+from agentcorps.control.goodbyes import Goodbyes
 from agentcorps.control.kicks import Kicks
 from agentcorps.control.loop import Loop
 from agentcorps.control.monitor_agents import MonitorAgents
@@ -64,6 +66,7 @@ class Operator:
 
     feeds: tuple[Feed[TaskRecord] | Feed[PodRecord], ...]
     elector: LeaseElector
+    duty: Duty
     certificates: CertificateStore
     endpoint: GatewayEndpoint
     events: KubeEvents
@@ -109,22 +112,25 @@ def build(
         kopf_ended: Told, in ``loop``, that kopf ended.
     """
     state, kicks, remembered = State(), Kicks(), Remembered()
-    cluster = KubeCluster(api)
     events = KubeEvents(api, instance=settings.identity, clock=clock)
     identities = TokenReviews(api, clock=clock)
     elector = _elector(settings, api, clock)
+    duty = Duty(elector)
+    kube = KubeCluster(api)
+    cluster = DutifulCluster(kube, duty)
     trust = Trust(settings.gateway_url)
 
     writes = TaskWrites(state, cluster, clock, kicks.all)
     deliveries = Deliveries(state, cluster, clock)
     observer = Observer(state, deliveries, clock, kicks, identities.forget)
-    gatekeeper = Gatekeeper(state, cluster, elector)
+    gatekeeper = Gatekeeper(state, cluster, duty)
     progress = ProgressBook(writes)
     sessions = AgentSessions(state, gatekeeper, deliveries, writes, remembered, clock, kicks.all)
+    goodbyes = Goodbyes(state, gatekeeper, writes, events, clock, kicks.all)
     reports = AgentReports(state, gatekeeper, writes, progress, remembered, events, clock)
-    tasks = TaskApplier(state, writes, deliveries, cluster, events, clock)
+    tasks = TaskApplier(state, writes, deliveries, cluster, events, clock, remembered)
     fleet = FleetApplier(state, cluster, events, remembered, clock, trust.address)
-    resync = Resync(state, observer, cluster, cluster, settings.watch_namespaces)
+    resync = Resync(state, observer, kube, kube, settings.watch_namespaces)
 
     assign = Loop(
         "assign_tasks",
@@ -161,10 +167,11 @@ def build(
     return Operator(
         feeds=feeds,
         elector=elector,
+        duty=duty,
         certificates=CertificateStore(api, namespace=settings.namespace, clock=clock),
         endpoint=GatewayEndpoint(api, namespace=settings.namespace),
         events=events,
-        calls=AgentCalls(sessions, reports),
+        calls=AgentCalls(sessions, reports, goodbyes),
         identities=identities,
         writes=writes,
         resync=resync,

@@ -101,7 +101,7 @@ class ApiProxy:
         async with self._client.request(
             request.method,
             access.base_url + request.path_qs,
-            data=await request.read(),
+            data=await request.read() or None,
             headers=headers,
             ssl=access.tls,
         ) as upstream:

@@ -13,6 +13,7 @@ from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.deliveries import Deliveries
 from agentcorps.control.fleet_writes import FleetApplier
 from agentcorps.control.gatekeeper import Gatekeeper
+from agentcorps.control.goodbyes import Goodbyes
 from agentcorps.control.kicks import Kicks
 from agentcorps.control.loop import Loop
 from agentcorps.control.monitor_agents import MonitorAgents
@@ -26,7 +27,7 @@ from agentcorps.core import wire
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.records import Key, Now
 from agentcorps.core.state import State
-from agentcorps.ports import Kind, Object, PodIdentity
+from agentcorps.ports import Cluster, Kind, Leadership, Object, PodIdentity
 from support.fake_cluster import FakeCluster, Notes
 
 NAMESPACE = "team"
@@ -61,21 +62,39 @@ class Leader:
 class ControlRoom:
     """One operator without I/O: what its loops would do is done by calling ``step``."""
 
-    def __init__(self, cluster: FakeCluster | None = None, epoch: int = 7) -> None:
+    def __init__(
+        self,
+        cluster: FakeCluster | None = None,
+        epoch: int = 7,
+        *,
+        clock: ManualClock | None = None,
+        link: Cluster | None = None,
+        leadership: Leadership | None = None,
+    ) -> None:
+        """Wire everything.
+
+        Args:
+            cluster: What there is; a new, empty one by default.
+            epoch: Term of the leader.
+            clock: A clock that several rooms share; one of its own by default.
+            link: How this operator reaches the cluster, where that is not simply always.
+            leadership: Whether it leads, where that is not up to the test.
+        """
         self.cluster = cluster or FakeCluster()
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.leader = Leader(epoch)
+        port: Cluster = link or self.cluster
         self.notes = Notes()
         self.state = State()
         self.remembered = Remembered()
         self.kicks = Kicks()
-        self.writes = TaskWrites(self.state, self.cluster, self.clock, self.kicks.all)
-        self.deliveries = Deliveries(self.state, self.cluster, self.clock)
+        self.writes = TaskWrites(self.state, port, self.clock, self.kicks.all)
+        self.deliveries = Deliveries(self.state, port, self.clock)
         self.forgotten: list[str] = []
         self.observer = Observer(
             self.state, self.deliveries, self.clock, self.kicks, self.forgotten.append
         )
-        gatekeeper = Gatekeeper(self.state, self.cluster, self.leader)
+        gatekeeper = Gatekeeper(self.state, port, leadership or self.leader)
         self.progress = ProgressBook(self.writes)
         sessions = AgentSessions(
             self.state,
@@ -95,13 +114,16 @@ class ControlRoom:
             self.notes,
             self.clock,
         )
-        self.calls = AgentCalls(sessions, reports)
+        goodbyes = Goodbyes(
+            self.state, gatekeeper, self.writes, self.notes, self.clock, self.kicks.all
+        )
+        self.calls = AgentCalls(sessions, reports, goodbyes)
         tasks = TaskApplier(
-            self.state, self.writes, self.deliveries, self.cluster, self.notes, self.clock
+            self.state, self.writes, self.deliveries, port, self.notes, self.clock, self.remembered
         )
         fleet = FleetApplier(
             self.state,
-            self.cluster,
+            port,
             self.notes,
             self.remembered,
             self.clock,

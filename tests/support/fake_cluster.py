@@ -1,7 +1,6 @@
 """An API server in memory behind ``ports.Cluster``, with the faults that a real one has."""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from agentcorps.core.records import Key
@@ -26,7 +25,7 @@ class FakeCluster:
 
     def put(self, kind: Kind, obj: Mapping[str, Any]) -> Object:
         """Store an object as if somebody else had written it."""
-        body = deepcopy(dict(obj))
+        body = copied(dict(obj))
         metadata = body["metadata"]
         key = Key(metadata["namespace"], metadata["name"])
         known = self.objects.get((kind, key))
@@ -35,11 +34,11 @@ class FakeCluster:
         metadata.setdefault("creationTimestamp", FIRST_TIME)
         metadata["resourceVersion"] = str(self._next())
         self.objects[kind, key] = body
-        return deepcopy(body)
+        return copied(body)
 
     def change(self, kind: Kind, key: Key, change: Callable[[Object], None]) -> Object:
         """Change an object as if somebody else had written it."""
-        body = deepcopy(self.objects[kind, key])
+        body = copied(self.objects[kind, key])
         change(body)
         return self.put(kind, body)
 
@@ -52,7 +51,7 @@ class FakeCluster:
         """See ports.Cluster."""
         self._raise("get")
         try:
-            return deepcopy(self.objects[kind, key])
+            return copied(self.objects[kind, key])
         except KeyError:
             raise NotFound(str(key)) from None
 
@@ -76,10 +75,10 @@ class FakeCluster:
             hook(kind, key)
         if (kind, key) not in self.objects:
             raise NotFound(str(key))
-        body = deepcopy(self.objects[kind, key])
+        body = copied(self.objects[kind, key])
         if int(body["metadata"]["resourceVersion"]) != resource_version:
             raise Conflict(f"{key} was written in between")
-        body["status"] = deepcopy(dict(status))
+        body["status"] = copied(dict(status))
         return self._write("status", kind, key, lambda: self.put(kind, body))
 
     async def delete(
@@ -105,7 +104,7 @@ class FakeCluster:
         """See ports.Lister."""
         self._raise("list")
         found = [
-            deepcopy(body)
+            copied(body)
             for (one, key), body in self.objects.items()
             if one is kind and (not namespaces or key.namespace in namespaces)
         ]
@@ -133,6 +132,15 @@ class FakeCluster:
     def _next(self) -> int:
         self._version += 1
         return self._version
+
+
+def copied(value: Any) -> Any:
+    """Copy JSON; many times faster than a deep copy of just anything."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [copied(one) for one in value]
+    return value
 
 
 class Notes:

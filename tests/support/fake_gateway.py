@@ -97,6 +97,7 @@ class FakeSessions:
 
     epoch: int = 1
     heartbeat_seconds: int = 1
+    self_fence_seconds: int | None = None
     drain: bool = False
     queue: list[TaskDelivery] = field(default_factory=list)
     cancel: list[TaskRef] = field(default_factory=list)
@@ -144,6 +145,7 @@ class FakeSessions:
             agent=identity.pod.name,
             namespace=identity.pod.namespace,
             heartbeat_seconds=self.heartbeat_seconds,
+            self_fence_seconds=self.self_fence_seconds,
             **self._directives(),
         )
 

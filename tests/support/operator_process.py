@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -28,12 +28,28 @@ class OperatorProcess:
     """``python -m agentcorps.main`` against an API server, serving some namespaces only."""
 
     def __init__(
-        self, kubeconfig: Path, namespace: str, log: Path, *, watch: Iterable[str] = ()
+        self,
+        kubeconfig: Path,
+        namespace: str,
+        log: Path,
+        *,
+        watch: Iterable[str] = (),
+        gateway_url: str = "",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        """Prepare an operator whose Lease and certificate live in ``namespace``."""
+        """Prepare an operator whose Lease and certificate live in ``namespace``.
+
+        Args:
+            kubeconfig: Where the API server is.
+            namespace: The operator's own.
+            log: Gets what it prints.
+            watch: Namespaces to serve; its own by default.
+            gateway_url: What agents are told; its own gateway by default.
+            environ: More variables.
+        """
         self.gateway_port = free_port()
         self.probe_port = free_port()
-        self.gateway_url = f"https://localhost:{self.gateway_port}"
+        self.gateway_url = gateway_url or f"https://localhost:{self.gateway_port}"
         self.log = log
         self._environ = os.environ | {
             "AGENTCORPS_KUBECONFIG": str(kubeconfig),
@@ -45,7 +61,9 @@ class OperatorProcess:
             "AGENTCORPS_LEASE_SECONDS": "6",
             "AGENTCORPS_LEASE_RENEW_SECONDS": "4",
             "AGENTCORPS_LEASE_RETRY_SECONDS": "0.5",
+            **(environ or {}),
         }
+        self._begun = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
@@ -66,22 +84,50 @@ class OperatorProcess:
     ) -> None:
         """End it, however the test went."""
         if self._process is not None:
+            self.send(signal.SIGCONT)
             self.stop()
 
     def start(self) -> None:
         """Start (again) and wait until the probe says ready and the log says leading."""
+        self.launch()
+        self.await_leading()
+
+    def launch(self) -> None:
+        """Start (again) and wait for nothing."""
         self._log = self.log.open("ab")
-        before = self.log.stat().st_size
+        self._begun = self.log.stat().st_size
         self._process = subprocess.Popen(
             [sys.executable, "-m", "agentcorps.main"],
             env=self._environ,
             stdout=self._log,
             stderr=self._log,
         )
-        until(
-            lambda: self.ready() and b'"event": "leading"' in self.log.read_bytes()[before:],
-            "leader",
-        )
+
+    def await_leading(self) -> None:
+        """Wait until it leads and is ready."""
+        until(lambda: self.ready() and self.leading, "leader")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def leading(self) -> bool:
+        """Whether its log has said, since its last start, that it leads."""
+        return b'"event": "leading"' in self.log.read_bytes()[self._begun :]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        assert self._process is not None
+        code = self._process.wait(timeout=seconds)
+        self._closed()
+        return code
 
     def ready(self) -> bool:
         """Whether the readiness probe answers 200."""
@@ -112,8 +158,9 @@ class OperatorProcess:
     def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
         self._process.send_signal(number)
-        code = self._process.wait(timeout=60)
+        return self.wait(60)
+
+    def _closed(self) -> None:
         self._process = None
         if self._log is not None:
             self._log.close()
-        return code

@@ -166,7 +166,7 @@ async def test_counters_reach_the_status_and_are_not_counted_twice() -> None:
     room = ControlRoom()
     who = room.add_agent()
     await room.hello(who)
-    room.remembered.succeeded(Key(NAMESPACE, "crew-0"))
+    room.remembered.succeeded(room.state.agents[Key(NAMESPACE, "crew-0")])
     for _ in range(4):
         await room.monitor.step()
         room.clock.advance(61)

@@ -153,7 +153,7 @@ async def test_the_first_resync_lists_everything() -> None:
 
 def test_rests_grow_and_end() -> None:
     """Each failure doubles the rest up to five minutes; success clears it."""
-    troubles = Troubles()
+    troubles: Troubles[Key] = Troubles()
     rests = []
     now = 0.0
     for _ in range(12):
@@ -172,7 +172,7 @@ def test_rests_grow_and_end() -> None:
 
 def test_the_same_trouble_is_news_only_once() -> None:
     """People are told when the reason or the message changes."""
-    troubles = Troubles()
+    troubles: Troubles[Key] = Troubles()
     assert troubles.note(KEY, "Refused", "no", 0)
     assert not troubles.note(KEY, "Refused", "no", 5)
     assert troubles.note(KEY, "Refused", "never", 9)

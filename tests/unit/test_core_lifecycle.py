@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SEAT = a_seat()
 RUNNING = bound(a_task(), SEAT)
-COUNTED = ("AgentLost", "Timeout", "AgentError", "OutOfCheese")
-UNCOUNTED = ("AgentStopped", "NotDelivered")
+COUNTED = ("AgentLost", "Timeout", "AgentError")
+UNCOUNTED = ("AgentStopped", "NotDelivered", "Evicted")
 
 OPERATIONS: dict[str, Callable[[TaskRecord, Now], TaskRecord]] = {
     "bind": lambda task, now: bound(task, SEAT, now),
@@ -41,8 +41,11 @@ def _requeue(reason: str, *, counted: bool) -> Callable[[TaskRecord, Now], TaskR
 
 OPERATIONS |= {reason: _requeue(reason, counted=True) for reason in COUNTED}
 OPERATIONS |= {reason: _requeue(reason, counted=False) for reason in UNCOUNTED}
+OPERATIONS["crash"] = lambda task, now: lifecycle.requeue(
+    task, "AgentLost", "again", counted=True, now=now, crashed=True
+)
 # Binding and trying again come often enough to get far.
-BIASED = [*OPERATIONS, *["bind"] * 8, *COUNTED, *UNCOUNTED * 2]
+BIASED = [*OPERATIONS, *["bind"] * 8, *COUNTED, *UNCOUNTED * 2, "crash"]
 
 
 def _walk(task: TaskRecord, names: list[str]) -> list[TaskRecord]:
@@ -61,7 +64,8 @@ walks = st.builds(
     _walk,
     st.builds(
         a_task,
-        retry_limit=st.integers(0, 3),
+        retry_limit=st.integers(0, 5),
+        retry_reasons=st.frozensets(st.sampled_from(COUNTED), min_size=1),
         generation=st.integers(1, 3),
         input_bytes=st.sampled_from([2, 2, 2, 70_000]),
     ),
@@ -94,8 +98,28 @@ def test_failures_spend_the_limit_and_nothing_else_does(walk: list[TaskRecord]) 
     for before, after in pairwise(walk):
         spent = after.failures - before.failures
         assert spent in {0, 1}
-        assert not spent or after.reason in COUNTED
+        assert not spent or after.reason in {*COUNTED, "PoisonTask"}
         assert after.failures <= after.retry_limit + after.terminal
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_only_what_retry_reasons_name_is_tried_again(walk: list[TaskRecord]) -> None:
+    """A counted end leads back to the queue only with a reason that the Task names."""
+    for before, after in pairwise(walk):
+        if after.failures > before.failures and after.phase is TaskPhase.QUEUED:
+            assert after.reason in after.retry_reasons
+
+
+@settings(max_examples=400)
+@given(walks)
+def test_a_task_that_kills_three_containers_is_given_up(walk: list[TaskRecord]) -> None:
+    """The third crash ends a Task as PoisonTask, and nothing else does."""
+    for before, after in pairwise(walk):
+        assert after.crashes - before.crashes in {0, 1}
+        crashed_out = after.crashes == 3 and before.crashes == 2
+        assert crashed_out == (after.reason == "PoisonTask")
+        assert not crashed_out or after.phase is TaskPhase.FAILED
 
 
 @settings(max_examples=400)
@@ -137,7 +161,10 @@ def test_a_task_that_may_run_once_is_started_once(walk: list[TaskRecord]) -> Non
     ("phase", "legal"),
     [
         (TaskPhase.QUEUED, {"bind", "cancel", "refuse", "explain"}),
-        (TaskPhase.RUNNING, {"succeed", "fail", "cancel", "progress", *COUNTED, *UNCOUNTED}),
+        (
+            TaskPhase.RUNNING,
+            {"succeed", "fail", "cancel", "progress", "crash", *COUNTED, *UNCOUNTED},
+        ),
         (TaskPhase.SUCCEEDED, set()),
         (TaskPhase.FAILED, set()),
         (TaskPhase.CANCELLED, set()),
@@ -168,6 +195,8 @@ def test_which_operations_a_phase_allows(phase: TaskPhase, legal: set[str]) -> N
         ("AgentStopped", False, 1, TaskPhase.QUEUED, 0),
         ("AgentStopped", False, 0, TaskPhase.FAILED, 0),
         ("NotDelivered", False, 0, TaskPhase.QUEUED, 0),
+        ("Evicted", False, 1, TaskPhase.QUEUED, 0),
+        ("Evicted", False, 0, TaskPhase.FAILED, 0),
     ],
 )
 def test_what_the_end_of_an_attempt_leads_to(
@@ -186,12 +215,13 @@ def test_what_the_end_of_an_attempt_leads_to(
     [
         (1, "AgentError", 5),
         (2, "Timeout", 10),
-        (4, "OutOfCheese", 40),
+        (4, "AgentError", 40),
         (7, "AgentError", 300),
         (100, "AgentError", 300),
         (3, "AgentLost", None),
         (3, "AgentStopped", None),
         (3, "NotDelivered", None),
+        (3, "Evicted", None),
     ],
 )
 def test_how_long_a_failed_task_waits(failures: int, reason: str, wait: float | None) -> None:
@@ -199,6 +229,34 @@ def test_how_long_a_failed_task_waits(failures: int, reason: str, wait: float | 
     task = replace(RUNNING, failures=failures - 1, retry_limit=200)
     after = lifecycle.requeue(task, reason, "", counted=True, now=NOW)
     assert lifecycle.not_before(after) == (0.0 if wait is None else NOW.wall + wait)
+
+
+@given(
+    failures=st.integers(1, 100),
+    base=st.integers(0, 86_400),
+    most=st.integers(0, 86_400),
+    reason=st.sampled_from(["Timeout", "AgentError"]),
+)
+def test_the_wait_follows_the_tasks_own_fields(
+    failures: int, base: int, most: int, reason: str
+) -> None:
+    """It is min(maxBackoffSeconds, backoffSeconds·2^(failures-1)) from the end of the attempt."""
+    task = replace(
+        RUNNING,
+        failures=failures - 1,
+        retry_limit=200,
+        backoff_seconds=base,
+        max_backoff_seconds=most,
+    )
+    after = lifecycle.requeue(task, reason, "", counted=True, now=NOW)
+    wait = min(most, base * 2 ** (failures - 1))
+    assert lifecycle.not_before(after) == (NOW.wall + wait if wait else 0.0)
+
+
+def test_an_attempt_keeps_the_beginning_of_its_message() -> None:
+    """Of a long message 256 characters stay with the attempt."""
+    after = lifecycle.requeue(RUNNING, "Timeout", "x" * 2_000, counted=True, now=NOW)
+    assert after.attempts[-1].message == "x" * 256
 
 
 @pytest.mark.parametrize(

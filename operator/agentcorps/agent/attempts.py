@@ -40,6 +40,8 @@ class Attempt:
     ref: TaskRef
     stop: asyncio.Future[str]
     """Done when the attempt is to stop; says why."""
+    fenced: str = ""
+    """Why the gateway must be told that the attempt was cancelled here; empty when it knows."""
     owned: bool = True
     """False once the gateway need not hear of it any more; its thread may still run."""
     task: asyncio.Task[None] | None = field(default=None)
@@ -109,6 +111,12 @@ class Attempts:
             if attempt is not None and not attempt.stop.done():
                 attempt.stop.set_result(why)
 
+    def fence(self, why: str) -> None:
+        """Cancel what still works; its loss is reported as soon as the gateway is heard again."""
+        for attempt in self._held.values():
+            attempt.fenced = why
+        self.stop(list(self._held), "fenced")
+
     async def abandon(self) -> None:
         """Stop everything at once; nothing more is reported."""
         tasks = []
@@ -161,8 +169,14 @@ class Attempts:
             context.cancel()
             if isinstance(working, asyncio.Task):
                 working.cancel()
-            late = Failed("Timeout", "the handler did not return within the attempt's time")
-            return working, None if attempt.stop.done() else late
+            return working, _cut_short(attempt)
         if working.cancelled():
             return working, Failed("AgentError", "the handler cancelled itself")
         return working, working.result()
+
+
+def _cut_short(attempt: Attempt) -> Failed | None:
+    """What to report of an attempt whose handler was stopped; None if the gateway wanted it so."""
+    if not attempt.stop.done():
+        return Failed("Timeout", "the handler did not return within the attempt's time")
+    return Failed("AgentLost", attempt.fenced) if attempt.fenced else None

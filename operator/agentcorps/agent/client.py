@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import aiohttp
@@ -40,6 +41,8 @@ class GatewayClient:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self.answered = time.monotonic()
+        """When (monotonic) the leader last answered; a refusal may come from another replica."""
 
     async def __aenter__(self) -> Self:
         context = ssl.create_default_context(cadata=self._settings.ca)
@@ -110,11 +113,10 @@ class GatewayClient:
                 raw = await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{path}: {type(error).__name__}: {error}") from error
-        if response.status == NO_CONTENT:
-            return None
-        if response.status != OK:
+        if response.status not in {OK, NO_CONTENT}:
             raise _refusal(response, raw)
-        return raw
+        self.answered = time.monotonic()
+        return None if response.status == NO_CONTENT else raw
 
     def _headers(self) -> dict[str, str]:
         """Read the token for every call: the kubelet replaces it before it expires."""

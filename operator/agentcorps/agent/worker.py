@@ -12,6 +12,7 @@ from agentcorps.agent.attempts import Attempts
 from agentcorps.agent.backoff import Backoff
 from agentcorps.agent.client import GatewayClient
 from agentcorps.agent.errors import GatewayError, Refused
+from agentcorps.agent.fence import Fence
 from agentcorps.agent.logs import log
 from agentcorps.agent.progress import ProgressPump
 from agentcorps.agent.reporter import FINAL, Reporter
@@ -67,6 +68,7 @@ class Worker:
         self._client = GatewayClient(settings)
         reporter = Reporter(self._client, self._instance, self._obey, self._session_lost)
         self._attempts = Attempts(handlers, slots, reporter, self._pump)
+        self._fence = Fence(lambda: self._client.answered, self._cut_off)
         self._term = Term()
         self._backoff = Backoff()
         self._heartbeat_seconds = 10.0
@@ -91,6 +93,7 @@ class Worker:
         async with self._client:
             serving = asyncio.create_task(self._serve())
             stopping = asyncio.create_task(self._stop.wait())
+            fencing = asyncio.create_task(self._fence.watch())
             try:
                 first = asyncio.FIRST_COMPLETED
                 await asyncio.wait({serving, stopping}, return_when=first)
@@ -99,6 +102,7 @@ class Worker:
             finally:
                 serving.cancel()
                 stopping.cancel()
+                fencing.cancel()
                 await self._attempts.abandon()
             if serving.done() and not serving.cancelled():
                 serving.result()
@@ -142,6 +146,7 @@ class Worker:
         if not self._term.accepts_hello(answer.epoch, time.monotonic()):
             raise GatewayError("an earlier leader answered; waiting for the current one")
         self._heartbeat_seconds = answer.heartbeat_seconds
+        self._fence.set(answer.self_fence_seconds)
         log("connected", agent=f"{answer.namespace}/{answer.agent}", epoch=answer.epoch)
         self._obey(answer)
 
@@ -160,7 +165,7 @@ class Worker:
         request = NextRequest(
             instance=self._instance,
             free=self._attempts.free,
-            wait=POLL_SECONDS,
+            wait=self._fence.within(POLL_SECONDS),
             running=self._attempts.running,
         )
         answer = await self._unless_interrupted(self._client.next(request))
@@ -171,7 +176,8 @@ class Worker:
 
     async def _beat(self) -> None:
         try:
-            async with asyncio.timeout(self._heartbeat_seconds * HEARTBEAT_SHARE):
+            pause = self._fence.within(self._heartbeat_seconds * HEARTBEAT_SHARE)
+            async with asyncio.timeout(pause):
                 await self._attempts.changed.wait()
         except TimeoutError:
             body = HeartbeatRequest(instance=self._instance, running=self._attempts.running)
@@ -194,6 +200,11 @@ class Worker:
 
     def _pump(self, ref: TaskRef) -> ProgressPump:
         return ProgressPump(self._client, self._instance, ref, self._obey)
+
+    def _cut_off(self, why: str) -> None:
+        if self._attempts.owned:
+            log("work cancelled", logging.WARNING, why=why, running=self._attempts.owned)
+            self._attempts.fence(why)
 
     def _session_lost(self) -> None:
         self._lost = True

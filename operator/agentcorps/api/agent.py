@@ -38,6 +38,15 @@ class Health(ApiModel):
         le=86400,
         description="Seconds that the agent has from its pod's creation to its first hello.",
     )
+    self_fence_seconds: int | None = Field(
+        default=None,
+        ge=15,
+        le=3600,
+        description="Seconds without any answer of the gateway after which the agent cancels its"
+        " work by itself. When its node is out of reach, its Tasks are bound to other agents 15"
+        " seconds after that, so that two never work on one. Absent: it works on, and they are"
+        " bound to others after 60 seconds.",
+    )
 
 
 class AgentSpec(ApiModel):
@@ -89,6 +98,11 @@ class AgentStatus(ApiModel):
     slots_used: Count = Field(default=0, description="Tasks bound to the agent now.")
     tasks_succeeded: Count = Field(default=0, description="Tasks that the agent completed.")
     tasks_failed: Count = Field(default=0, description="Tasks that failed on the agent.")
+    consecutive_failures: Count = Field(
+        default=0,
+        description="Tasks that failed or timed out on the agent since the last one that"
+        " succeeded; after 5 it is quarantined. Refreshed at most once a minute.",
+    )
     last_heartbeat_time: Timestamp | None = Field(
         default=None, description="Last sign of life, refreshed at most once a minute."
     )
@@ -97,7 +111,9 @@ class AgentStatus(ApiModel):
         description="Hash of the spec that the agent's pod was made from.",
     )
     conditions: Conditions = Field(
-        default=(), description="Ready, Reconciling, Stalled and Draining."
+        default=(),
+        description="Ready, Reconciling, Stalled, Draining, and Healthy: False while the agent is"
+        " quarantined, else absent.",
     )
 
 

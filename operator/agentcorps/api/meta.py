@@ -68,6 +68,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     SUCCEEDED = "Succeeded"
+    HEALTHY = "Healthy"
 
 
 class ConditionStatus(StrEnum):
@@ -90,12 +91,22 @@ class TaskReason(StrEnum):
     AGENT_LOST = "AgentLost"
     AGENT_STOPPED = "AgentStopped"
     NOT_DELIVERED = "NotDelivered"
+    EVICTED = "Evicted"
     AGENT_ERROR = "AgentError"
     TIMEOUT = "Timeout"
+    POISON_TASK = "PoisonTask"
     CANCELLED = "Cancelled"
     INPUT_TOO_LARGE = "InputTooLarge"
     RESULT_TOO_LARGE = "ResultTooLarge"
     INVALID_OBJECT = "InvalidObject"
+
+
+class RetryReason(StrEnum):
+    """Ends of an attempt that count as failures, and after which a Task may be tried again."""
+
+    AGENT_LOST = "AgentLost"
+    TIMEOUT = "Timeout"
+    AGENT_ERROR = "AgentError"
 
 
 def _parse_timestamp(value: object) -> object:

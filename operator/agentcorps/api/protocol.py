@@ -89,6 +89,12 @@ class HelloResponse(Directives):
     heartbeat_seconds: int = Field(
         ge=1, description="Longest silence, in seconds, without an open poll."
     )
+    self_fence_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        description="Seconds without any answer of the gateway after which the agent must cancel"
+        " its work; absent: never.",
+    )
 
 
 class NextRequest(WireModel):

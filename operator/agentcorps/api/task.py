@@ -12,6 +12,7 @@ from agentcorps.api.meta import (
     Message,
     Reason,
     Resource,
+    RetryReason,
     TaskPhase,
     Timestamp,
 )
@@ -19,19 +20,55 @@ from agentcorps.api.names import MAX_INPUT_BYTES, MAX_LABEL_LENGTH, MAX_RESULT_B
 from agentcorps.api.rules import Capability, PoolName, cel, immutable, validated
 
 MAX_ATTEMPTS_KEPT = 5
+MAX_ATTEMPT_MESSAGE_LENGTH = 256
+MAX_BACKOFF_SECONDS = 86400
+MAX_CRASHES = 3
 
 _AgentName = Annotated[str, Field(max_length=MAX_LABEL_LENGTH)]
 
 
 class Retry(ApiModel):
-    """How often a Task is tried again."""
+    """How often, when and after which failures a Task is tried again."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validated(
+            cel(
+                "self.backoffSeconds <= self.maxBackoffSeconds",
+                "must not be greater than maxBackoffSeconds (300 if it is not set)",
+                path=".backoffSeconds",
+            )
+        )
+    )
 
     limit: int = Field(
         default=2,
         ge=0,
         le=100,
         description="Failures (agent lost, timeout, retryable error) after which the Task is tried"
-        " again. With 0 it is executed at most once.",
+        " again. With 0 it is executed at most once. An attempt that ends by no fault of the Task"
+        " is not counted: its agent said goodbye, was evicted, or never got it.",
+    )
+    backoff_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=MAX_BACKOFF_SECONDS,
+        description="Seconds from a Timeout or AgentError to the next attempt; doubled with each"
+        " further failure. A lost agent (AgentLost) and what is not counted are no cause to wait.",
+    )
+    max_backoff_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=MAX_BACKOFF_SECONDS,
+        description="Longest wait in seconds, however many failures there were.",
+    )
+    reasons: Annotated[
+        tuple[Annotated[RetryReason, Strict(strict=False)], ...], Strict(strict=False)
+    ] = Field(
+        default=tuple(RetryReason),
+        max_length=len(RetryReason),
+        json_schema_extra={"uniqueItems": True},
+        description="Failures after which the Task is tried again; any other one ends it at once."
+        " What is not counted as a failure is not asked for here.",
     )
 
 
@@ -76,7 +113,10 @@ class TaskSpec(ApiModel):
     timeout_seconds: int = Field(
         default=600, ge=1, le=604800, description="Seconds that one attempt may run."
     )
-    retry: Retry = Field(default_factory=Retry, description="How often the Task is tried again.")
+    retry: Retry = Field(
+        default_factory=Retry,
+        description="How often, when and after which failures the Task is tried again.",
+    )
     ttl_seconds_after_finished: int | None = Field(
         default=None,
         ge=0,
@@ -104,6 +144,11 @@ class Attempt(ApiModel):
     started_at: Timestamp | None = Field(default=None, description="When it was bound.")
     finished_at: Timestamp | None = Field(default=None, description="When it ended.")
     reason: Reason | None = Field(default=None, description="Why it ended.")
+    message: str | None = Field(
+        default=None,
+        max_length=MAX_ATTEMPT_MESSAGE_LENGTH,
+        description="The same for people, cut short.",
+    )
 
 
 class TaskStatus(ApiModel):
@@ -124,6 +169,11 @@ class TaskStatus(ApiModel):
         default=0, description="Number of the current or last attempt; counts every binding."
     )
     failures: Count = Field(default=0, description="Failures that count against retry.limit.")
+    crashes: Count = Field(
+        default=0,
+        description=f"Attempts in which a container of the agent died; after {MAX_CRASHES} the Task"
+        " fails with reason PoisonTask, whatever retry.limit says.",
+    )
     agent_name: _AgentName | None = Field(
         default=None, description="Agent that the Task is or was last bound to."
     )

@@ -10,6 +10,7 @@ from agentcorps.api.meta import LABEL_POOL, TaskPhase
 from agentcorps.cli.errors import InputError, NotFoundError
 from agentcorps.cli.model import status_of
 from agentcorps.core.fields import Malformed
+from agentcorps.core.story import next_step
 from agentcorps.core.waiting import rank
 from agentcorps.core.why import candidates_from_objects, explain
 from agentcorps.core.wire import agent_record, pool_record, task_record
@@ -58,8 +59,10 @@ def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
         "phase": record.phase.value,
         "reason": why.reason,
         "message": why.message,
+        "next": next_step(record) if record.attempts or record.terminal else "",
         "attempt": record.attempt,
         "failures": record.failures,
+        "crashes": record.crashes,
         "retryLimit": record.retry_limit,
         "attempts": status_of(task).get("attempts", []),
         "agents": [{"name": name, "verdict": verdict} for name, verdict in why.filters],

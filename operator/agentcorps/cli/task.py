@@ -51,12 +51,20 @@ def _cell(field: str) -> Callable[[Object], object]:
     return lambda item: status_of(item).get(field) or ""
 
 
+def _ended_attempts(item: Object) -> str:
+    """Return how the last attempts ended, as in `1:AgentLost 2:Timeout`."""
+    ended = status_of(item).get("attempts") or ()
+    return " ".join(f"{one.get('attempt')}:{one.get('reason', '')}" for one in ended)
+
+
 COLUMNS = (
     Column("POOL", lambda item: item["spec"]["pool"]),
     Column("PHASE", lambda item: status_of(item).get("phase", TaskPhase.QUEUED.value)),
     Column("REASON", _cell("reason")),
     Column("AGENT", _cell("agentName")),
     Column("ATTEMPT", lambda item: status_of(item).get("attempt", 0)),
+    Column("FAILURES", lambda item: status_of(item).get("failures", 0), wide=True),
+    Column("ATTEMPTS", _ended_attempts, wide=True),
     Column("PRIORITY", lambda item: item["spec"].get("priority", 0), wide=True),
     Column("STARTED", lambda item: age(status_of(item).get("startedAt")), wide=True),
     Column("FINISHED", lambda item: age(status_of(item).get("finishedAt")), wide=True),

@@ -29,6 +29,7 @@ ATTEMPTS = (
     Column("AGENT", lambda row: row.get("agentName", "")),
     Column("TOOK", _took),
     Column("ENDED WITH", lambda row: row.get("reason", "")),
+    Column("BECAUSE", lambda row: row.get("message", "")),
 )
 AGENTS = (Column("AGENT", lambda row: row["name"]), Column("VERDICT", lambda row: row["verdict"]))
 
@@ -69,8 +70,12 @@ def _print(answer: Object, *, color: bool) -> None:
     waits = answer["phase"] == TaskPhase.QUEUED
     reason = f" ({answer['reason']})" if answer["reason"] else ""
     emit(f"{answer['name']} is {answer['phase']}{reason}: {answer['message']}")
+    if answer["next"] and answer["phase"] not in {TaskPhase.RUNNING, TaskPhase.SUCCEEDED}:
+        emit(f"next: {answer['next']}")
     if answer["failures"]:
         emit(f"failures: {answer['failures']}, of which {answer['retryLimit']} are tried again")
+    if answer["crashes"]:
+        emit(f"crashes: {answer['crashes']} attempts ended with the death of a container")
     operator = answer["operator"]
     if answer["phase"] in {TaskPhase.QUEUED, TaskPhase.RUNNING} and operator["state"] != "leading":
         emit(f"operator: {operator['state']}: {operator['message']}")

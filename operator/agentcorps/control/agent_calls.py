@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     )
     from agentcorps.control.agent_reports import AgentReports
     from agentcorps.control.agent_sessions import AgentSessions
+    from agentcorps.control.goodbyes import Goodbyes
     from agentcorps.ports import PodIdentity
 
 
 class AgentCalls:
     """The sessions and the reports of agents behind the gateway's routes."""
 
-    def __init__(self, sessions: AgentSessions, reports: AgentReports) -> None:
+    def __init__(self, sessions: AgentSessions, reports: AgentReports, goodbyes: Goodbyes) -> None:
         self._sessions = sessions
         self._reports = reports
+        self._goodbyes = goodbyes
 
     async def hello(self, identity: PodIdentity, body: HelloRequest) -> HelloResponse:
         """See AgentSessions.hello."""
@@ -59,5 +61,5 @@ class AgentCalls:
         return await self._reports.fail(identity, ref, body)
 
     async def goodbye(self, identity: PodIdentity, body: GoodbyeRequest) -> None:
-        """See AgentSessions.goodbye."""
-        await self._sessions.goodbye(identity, body)
+        """See Goodbyes.goodbye."""
+        await self._goodbyes.goodbye(identity, body)

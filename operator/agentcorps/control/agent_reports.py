@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from agentcorps.api.meta import TaskPhase
+from agentcorps.api.meta import RetryReason, TaskPhase, TaskReason
 from agentcorps.api.names import MAX_RESULT_BYTES
 from agentcorps.api.protocol import Directives
+from agentcorps.control.blame import blame
 from agentcorps.control.refusals import ProtocolError
+from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle, wire
-from agentcorps.ports import ClusterError, Kind, Note, NotFound, Refused
+from agentcorps.ports import ClusterError, NotFound, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-TIMEOUT = "Timeout"
-AGENT_ERROR = "AgentError"
+_RETRYABLE: Final = frozenset(RetryReason)
+"""Reasons that stand for themselves; any other one is an AgentError."""
 
 
 class AgentReports:
@@ -81,7 +83,8 @@ class AgentReports:
             return lifecycle.succeed(record, self._clock.now())
 
         await self._write(caller, ref, succeed, result=body.result)
-        self._remembered.succeeded(caller.key)
+        if caller.agent is not None:
+            self._remembered.succeeded(caller.agent)
         return self._directives(caller)
 
     async def fail(self, identity: PodIdentity, ref: TaskRef, body: FailRequest) -> Directives:
@@ -93,14 +96,18 @@ class AgentReports:
             now = self._clock.now()
             if not body.retryable:
                 return lifecycle.fail(record, body.reason, body.message, now)
-            if body.reason in {TIMEOUT, AGENT_ERROR}:
+            if body.reason in _RETRYABLE:
                 return lifecycle.requeue(record, body.reason, body.message, counted=True, now=now)
             message = f"{body.reason}: {body.message}"
-            return lifecycle.requeue(record, AGENT_ERROR, message, counted=True, now=now)
+            return lifecycle.requeue(
+                record, RetryReason.AGENT_ERROR, message, counted=True, now=now
+            )
 
         after = await self._write(caller, ref, give_up)
-        self._remembered.failed(caller.key)
-        self._tell(after, caller, body.reason)
+        if caller.agent is not None and body.reason != TaskReason.AGENT_LOST:
+            blame(self._state, self._remembered, caller.agent)
+        told = "" if body.reason == after.attempts[-1].reason else body.reason
+        self._events.emit(attempt_ended(after, told, again="AttemptFailed"))
         return self._directives(caller)
 
     async def _write(
@@ -154,22 +161,6 @@ class AgentReports:
 
     def _directives(self, caller: Caller) -> Directives:
         return Directives(epoch=self._gatekeeper.epoch, drain=caller.must_drain)
-
-    def _tell(self, after: TaskRecord, caller: Caller, reason: str) -> None:
-        again = after.phase is TaskPhase.QUEUED
-        self._events.emit(
-            Note(
-                kind=Kind.TASK,
-                key=after.key,
-                uid=after.uid,
-                reason="AttemptFailed" if again else "Failed",
-                action="Retry" if again else "Finish",
-                message=f"attempt {after.attempt} failed on agent {caller.key.name} ({reason}); "
-                + ("it will be tried again" if again else "no retry is left or wanted"),
-                warning=True,
-                related=caller.key,
-            )
-        )
 
 
 def _require_small(result: object) -> None:

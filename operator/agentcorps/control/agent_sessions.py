@@ -1,4 +1,4 @@
-"""What agents ask through the gateway: hello, polls, heartbeats and goodbye.
+"""What agents ask through the gateway: hello, polls and heartbeats.
 
 Nothing here is a heartbeat written to the API server: an open poll is the sign of life. A task is
 handed over only after its binding is written.
@@ -14,7 +14,6 @@ from agentcorps.api.protocol import PROTOCOL_VERSION, Directives, HelloResponse,
 from agentcorps.control.mailbox import wait_for_mail
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.control.verdicts import Verdicts, judge
-from agentcorps.core import lifecycle
 from agentcorps.core.records import Session
 from agentcorps.ports import ClusterError
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from agentcorps.api.protocol import (
-        GoodbyeRequest,
         HeartbeatRequest,
         HelloRequest,
         NextRequest,
@@ -32,13 +30,10 @@ if TYPE_CHECKING:
     from agentcorps.control.gatekeeper import Caller, Gatekeeper
     from agentcorps.control.remembered import Remembered
     from agentcorps.control.task_writes import TaskWrites
-    from agentcorps.core.records import TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, PodIdentity
 
 log = structlog.get_logger(__name__)
-
-AGENT_STOPPED = "AgentStopped"
 
 
 class AgentSessions:
@@ -81,6 +76,7 @@ class AgentSessions:
             agent=caller.key.name,
             namespace=caller.key.namespace,
             heartbeat_seconds=caller.agent.heartbeat_seconds if caller.agent else 5,
+            self_fence_seconds=caller.agent.self_fence_seconds if caller.agent else None,
             epoch=self._gatekeeper.epoch,
             cancel=verdicts.cancel,
             drop=verdicts.drop,
@@ -107,36 +103,6 @@ class AgentSessions:
         self._state.touch(caller.key, self._clock.now())
         return self._directives(caller, await self._judge(caller, body.instance, body.running))
 
-    async def goodbye(self, identity: PodIdentity, body: GoodbyeRequest) -> None:
-        """The process ends: what it still holds goes back to the queue; no retry is spent."""
-        caller = await self._gatekeeper.admit(identity)
-        self._gatekeeper.session(caller, body.instance)
-        self._state.leave(caller.key)
-        held = [
-            one for one in self._state.bound_to(caller.key) if one.agent_instance == body.instance
-        ]
-        for record in held:
-            await self._give_back(caller, record)
-        log.info("agent said goodbye", agent=str(caller.key), tasks_given_back=len(held))
-        self._kick()
-
-    async def _give_back(self, caller: Caller, record: TaskRecord) -> None:
-        def back(current: TaskRecord) -> TaskRecord:
-            lifecycle.fence(current, record.attempt, caller.pod.uid, record.agent_instance)
-            message = f"agent {caller.key.name} stopped before it had finished"
-            return lifecycle.requeue(
-                current, AGENT_STOPPED, message, counted=False, now=self._clock.now()
-            )
-
-        try:
-            await self._writes.report(record.uid, back)
-        except (lifecycle.IllegalTransition, lifecycle.Stale) as error:
-            log.info("task was not given back", task=str(record.key), why=str(error))
-        except ClusterError as error:
-            raise ProtocolError(
-                503, "Unavailable", "the API server does not answer; try again", retry_after=1
-            ) from error
-
     def _open(self, caller: Caller, body: HelloRequest, now: float) -> None:
         agent = caller.agent
         declared = agent.capabilities if agent else frozenset[str]()
@@ -149,6 +115,7 @@ class AgentSessions:
                 slots=min(body.slots, agent.slots) if agent else 0,
                 capabilities=declared & set(body.capabilities) if body.capabilities else declared,
                 last_seen=now,
+                self_fence_seconds=agent.self_fence_seconds if agent else None,
             )
         )
         log.info("agent said hello", agent=str(caller.key), running=len(body.running))

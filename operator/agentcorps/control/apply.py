@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agentcorps.api.meta import TaskPhase
+from agentcorps.api.meta import TaskPhase, TaskReason
+from agentcorps.control.blame import blame
+from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle
 from agentcorps.core.actions import Bind, DeleteTask, Explain, Finish, FollowGeneration, Requeue
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from agentcorps.control.deliveries import Deliveries
+    from agentcorps.control.remembered import Remembered
     from agentcorps.control.task_writes import TaskWrites
     from agentcorps.core.actions import TaskAction
     from agentcorps.core.records import TaskRecord
@@ -36,6 +39,7 @@ class TaskApplier:
         cluster: Cluster,
         events: EventSink,
         clock: Clock,
+        remembered: Remembered,
     ) -> None:
         self._state = state
         self._writes = writes
@@ -43,6 +47,7 @@ class TaskApplier:
         self._cluster = cluster
         self._events = events
         self._clock = clock
+        self._remembered = remembered
         self._chores: dict[str, asyncio.Task[None]] = {}
 
     def start(self, action: TaskAction) -> None:
@@ -80,10 +85,17 @@ class TaskApplier:
         def again(record: TaskRecord) -> TaskRecord:
             _same_attempt(record, action.attempt)
             return lifecycle.requeue(
-                record, action.reason, action.message, counted=action.counted, now=now
+                record,
+                action.reason,
+                action.message,
+                counted=action.counted,
+                now=now,
+                crashed=action.crashed,
             )
 
-        self._writes.begin(action.task_uid, again, then=self._ended)
+        self._writes.begin(
+            action.task_uid, again, then=lambda after, _: self._attempt_ended(after, action)
+        )
 
     def _finish(self, action: Finish) -> None:
         now = self._clock.now()
@@ -96,18 +108,25 @@ class TaskApplier:
 
         self._writes.begin(action.task_uid, end, then=self._ended)
 
+    def _attempt_ended(self, after: TaskRecord, action: Requeue) -> None:
+        """The operator ended an attempt: stop the agent, tell the people."""
+        self._deliveries.wake(after.agent)
+        agent = self._state.agents.get(after.agent)
+        if action.reason == TaskReason.TIMEOUT and agent is not None:
+            blame(self._state, self._remembered, agent)
+        self._events.emit(attempt_ended(after, action.message))
+
     def _ended(self, after: TaskRecord, _stored: Object) -> None:
-        """The operator ended an attempt or a Task: stop the agent, tell the people."""
+        """The operator ended a Task: stop the agent, tell the people."""
         if after.agent_name:
             self._deliveries.wake(after.agent)
-        waits = after.phase is TaskPhase.QUEUED
         self._events.emit(
             Note(
                 kind=Kind.TASK,
                 key=after.key,
                 uid=after.uid,
-                reason="Requeued" if waits else after.reason or after.phase.value,
-                action="Retry" if waits else "Finish",
+                reason=after.reason or after.phase.value,
+                action="Finish",
                 message=after.message or f"task is {after.phase.value}",
                 warning=after.phase is not TaskPhase.CANCELLED,
                 related=after.agent if after.agent_name else None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from agentcorps.api.meta import AgentPhase
+from agentcorps.api.meta import AgentPhase, ConditionType
 from agentcorps.core import podspec, statuses, wire
 from agentcorps.core.actions import (
     CreateAgent,
@@ -22,6 +22,7 @@ from agentcorps.core.actions import (
     SetAgentStatus,
     SetPoolStatus,
 )
+from agentcorps.core.conditions import find, timestamp
 from agentcorps.core.records import Key
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound, Refused
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agentcorps.control.remembered import Remembered
+    from agentcorps.control.troubles import Troubles
     from agentcorps.core.actions import AgentAction, StatusAction
     from agentcorps.core.podspec import GatewayAddress
+    from agentcorps.core.records import AgentRecord, Now
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster, EventSink
 
@@ -96,10 +99,17 @@ class FleetApplier:
         stored = await self._cluster.replace_status(
             Kind.AGENT, action.agent, action.resource_version, action.status
         )
-        before = self._state.agents.get(action.agent)
-        self._state.observe_agent(wire.agent_record(stored))
-        if before is not None:
-            self._remembered.written(action.agent, statuses.counted(before.status, action.status))
+        before, after = self._state.agents.get(action.agent), wire.agent_record(stored)
+        self._state.observe_agent(after)
+        if before is None:
+            return
+        self._remembered.written(action.agent, statuses.counted(before.status, action.status))
+        if after.quarantined and not before.quarantined:
+            why = find(after.status, ConditionType.HEALTHY)
+            told = f"{why.get('reason')}: {why.get('message')}"
+            self._events.emit(
+                Note(Kind.AGENT, after.key, after.uid, "Quarantined", "Suspend", told, warning=True)
+            )
 
     async def _create_agent(self, action: CreateAgent) -> None:
         pool = self._state.pools.get(action.pool)
@@ -136,10 +146,35 @@ class FleetApplier:
         await self._cluster.delete(
             Kind.AGENT, action.agent, uid=action.uid, resource_version=action.resource_version
         )
+        gone = self._state.agents.get(action.agent)
         self._state.forget_agent(action.agent, action.uid)
-        self._remembered.gone(action.agent)
+        self._remembered.gone(action.agent, action.uid)
+        if gone is not None and gone.quarantined:
+            self._replace(gone)
         self._events.emit(
             Note(Kind.AGENT, action.agent, action.uid, "Deleted", "DeleteAgent", action.reason)
+        )
+
+    def _replace(self, gone: AgentRecord) -> None:
+        """A quarantined agent is gone: its pool makes another one, more slowly each time."""
+        pool = self._state.pools.get(gone.pool_key)
+        if pool is None or pool.uid != gone.pool_uid:
+            return
+        why = find(gone.status, ConditionType.HEALTHY)
+        message = f"agent {gone.key.name} was quarantined: {why.get('message')}"
+        troubles = self._remembered.replaced_agents
+        told = _and_next(troubles, pool.uid, str(why.get("reason")), message, self._clock.now())
+        self._events.emit(
+            Note(
+                Kind.POOL,
+                pool.key,
+                pool.uid,
+                "AgentReplaced",
+                "DeleteAgent",
+                told,
+                warning=True,
+                related=gone.key,
+            )
         )
 
     async def _create_pod(self, action: CreatePod) -> None:
@@ -166,15 +201,11 @@ class FleetApplier:
         await self._cluster.delete(Kind.POD, action.pod, uid=action.uid)
         if pod is not None:
             agent = Key(pod.key.namespace, pod.agent_name)
+            troubles, now = self._remembered.replaced_pods, self._clock.now()
+            told = _and_next(troubles, pod.owner_uid, action.reason, action.message, now)
             self._events.emit(
                 Note(
-                    Kind.AGENT,
-                    agent,
-                    pod.owner_uid,
-                    action.reason,
-                    "DeletePod",
-                    action.message,
-                    warning=True,
+                    Kind.AGENT, agent, pod.owner_uid, action.reason, "DeletePod", told, warning=True
                 )
             )
 
@@ -222,6 +253,16 @@ class FleetApplier:
                 self._state.forget_pool(key, uid or None)
             case _:
                 self._state.forget_pod(key, uid)
+
+
+def _and_next(troubles: Troubles[str], uid: str, reason: str, message: str, now: Now) -> str:
+    """Note that something is replaced; returns the message with the time of the next one."""
+    troubles.note(uid, reason, message, now.monotonic)
+    rest = troubles.rest(uid, now.monotonic)
+    when = f"not before {timestamp(now.wall + rest)}" if rest else "at once"
+    told = f"{message}; the next one is made {when}"
+    troubles.tell(uid, told)
+    return told
 
 
 def _explain(error: ClusterError) -> tuple[str, str]:

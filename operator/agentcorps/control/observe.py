@@ -66,6 +66,9 @@ class Observer:
     def pod_event(self, event: str, record: PodRecord) -> None:
         """One watch event of a Pod that bears the operator's label."""
         if event == DELETED:
+            known = self._state.pods.get(record.key)
+            if known is not None and known.uid == record.uid:
+                self._state.observe_pod(record)  # its last words: how its containers ended
             self._state.forget_pod(record.key, record.uid)
             self._pod_left(record)
         else:

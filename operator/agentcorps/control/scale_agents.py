@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentcorps.core import scaling
+from agentcorps.core.actions import CreateAgent
 
 if TYPE_CHECKING:
     from agentcorps.control.fleet_writes import FleetApplier
     from agentcorps.control.remembered import Remembered
+    from agentcorps.core.records import Key, Now
     from agentcorps.core.state import State
     from agentcorps.ports import Clock
 
@@ -27,16 +29,26 @@ class ScaleAgents:
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until a drain or a rest is over."""
         now = self._clock.now()
-        resting = self._remembered.pools
         actions = [
             action
             for key in list(self._state.pools)
-            if not resting.resting(key, now.monotonic)
             for action in scaling.replicas(self._state, key, now, self._remembered.first_hello)
+            if not (isinstance(action, CreateAgent) and self._rests(key, now))
         ]
         actions.extend(scaling.drained_alone(self._state, now))
         await self._applier.carry_out(actions)
         now = self._clock.now()
         due = scaling.next_due(self._state, now)
-        pauses = [resting.next_due(now.monotonic), None if due is None else due - now.monotonic]
+        pauses = [
+            self._remembered.pools.next_due(now.monotonic),
+            self._remembered.replaced_agents.next_due(now.monotonic),
+            None if due is None else due - now.monotonic,
+        ]
         return min((pause for pause in pauses if pause is not None), default=None)
+
+    def _rests(self, key: Key, now: Now) -> bool:
+        """Whether the next agent of a pool is made later: the last could not be, or was no good."""
+        pool = self._state.pools[key]
+        return self._remembered.pools.resting(
+            key, now.monotonic
+        ) or self._remembered.replaced_agents.resting(pool.uid, now.monotonic)

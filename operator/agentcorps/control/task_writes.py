@@ -8,6 +8,7 @@ anew.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -78,7 +79,7 @@ class TaskWrites:
             log.info("decision came too late", task=str(before.key), uid=uid, why=str(error))
             return False
         flight = self._fly(before, after)
-        flight.add_done_callback(lambda done: self._landed(done, after, then))
+        flight.add_done_callback(partial(self._landed, after=after, then=then))
         return True
 
     async def report(
@@ -104,8 +105,11 @@ class TaskWrites:
             after = transition(before)
             if after == before:
                 return before
+            flight = self._fly(before, after, result)
+            # The agent may hang up meanwhile: what became of the write must not go unnoticed.
+            flight.add_done_callback(partial(self._landed, after=after, then=None))
             try:
-                await asyncio.shield(self._fly(before, after, result))
+                await asyncio.shield(flight)
             except NotApplied:
                 continue
             return after

@@ -32,6 +32,8 @@ class Requeue:
     message: str
     counted: bool
     """True when the attempt spends one of ``retry.limit``."""
+    crashed: bool = False
+    """True when a container of the agent died in it."""
 
 
 @dataclass(frozen=True, slots=True)

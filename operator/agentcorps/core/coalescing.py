@@ -22,7 +22,12 @@ COUNTER_SECONDS: Final = 60.0
 POOL_SECONDS: Final = 1.0
 
 _SWINGING: Final = frozenset({AgentPhase.IDLE, AgentPhase.BUSY})
-_AGENT_CONDITIONS: Final = (ConditionType.READY, ConditionType.STALLED, DRAINING)
+_AGENT_CONDITIONS: Final = (
+    ConditionType.READY,
+    ConditionType.STALLED,
+    ConditionType.HEALTHY,
+    DRAINING,
+)
 _POOL_CONDITIONS: Final = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
 
 

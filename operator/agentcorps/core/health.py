@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 UNCONFIRMED_SECONDS: Final = 60.0
 """How long a silent agent's pod may take to end before its tasks are given up all the same: its
 node is out of reach then, and nothing more will be known."""
+SELF_FENCE_SLACK_SECONDS: Final = 15.0
+"""The same, on top of `selfFenceSeconds`: the agent counts from the last answer that it got, and
+that may have left here so much later than its last call came in."""
 ENDED_POD_SECONDS: Final = 10.0
 """Youngest age at which a pod that ended is replaced: a pod that ends at once (refused by the
 kubelet, say) must not be made anew in a tight loop."""
@@ -53,30 +56,51 @@ def lost_tasks(state: State, now: Now, first_hello: float | None) -> list[Requeu
         loss = _loss(state, task, now, first_hello)
         if loss is not None:
             message = f"agent {task.agent_name}: {loss.cause}"
-            reason = TaskReason.AGENT_LOST
-            lost.append(Requeue(task.uid, task.attempt, reason, message, loss.counted))
+            counted = loss.reason is TaskReason.AGENT_LOST
+            lost.append(
+                Requeue(task.uid, task.attempt, loss.reason, message, counted, loss.crashed)
+            )
     return lost
 
 
 class _Loss(NamedTuple):
     cause: str
-    counted: bool = True
+    reason: TaskReason = TaskReason.AGENT_LOST
+    crashed: bool = False
 
 
 def _loss(state: State, task: TaskRecord, now: Now, first_hello: float | None) -> _Loss | None:
     pod = state.pods.get(task.agent)
     if pod is None or pod.uid != task.pod_uid:
-        return _Loss("its pod is gone")
+        return _ended(task, state.departed.get(task.pod_uid), "its pod is gone")
     if pod.terminated:
-        return _Loss("its pod has ended")
+        return _ended(task, pod, "its pod has ended")
     session = own_session(state, pod)
     if session is not None and session.instance != task.agent_instance:
-        return _Loss("its process was started anew")
+        died = f" after {pod.exit_cause}" if _died(task, pod) else ""
+        return _Loss(f"its process was started anew{died}", crashed=True)
     if session is not None and session.leaving:
-        return _Loss("its process said goodbye", counted=False)
+        return _Loss("its process said goodbye", TaskReason.AGENT_STOPPED)
     if pod.deleting and now.monotonic >= _unconfirmed_at(state, pod, now, first_hello):
         return _Loss("its pod is being deleted, and nothing is heard of it or its node")
     return None
+
+
+def _ended(task: TaskRecord, pod: PodRecord | None, what: str) -> _Loss:
+    """Judge the end of a pod by what was last seen of it, which may be nothing."""
+    if pod is not None and pod.disruption:
+        return _Loss(f"{what}: {pod.disruption}", TaskReason.EVICTED)
+    if pod is not None and _died(task, pod):
+        return _Loss(f"{what} after {pod.exit_cause}", crashed=True)
+    return _Loss(what)
+
+
+def _died(task: TaskRecord, pod: PodRecord) -> bool:
+    """Tell whether a container died of itself in the current attempt.
+
+    That decides no loss, for the time is the node's: only how a loss is told and counted.
+    """
+    return pod.exited_at is not None and pod.exited_at > (task.started_at or 0.0)
 
 
 def _unconfirmed_at(state: State, pod: PodRecord, now: Now, first_hello: float | None) -> float:
@@ -85,9 +109,17 @@ def _unconfirmed_at(state: State, pod: PodRecord, now: Now, first_hello: float |
     session = own_session(state, pod)
     if session is None:
         given_up = first_hello if agent is None else given_up_at(agent, first_hello)
-        return inf if given_up is None else given_up + UNCONFIRMED_SECONDS
+        patience = _patience(None if agent is None else agent.self_fence_seconds)
+        return inf if given_up is None else given_up + patience
     silent = session.last_seen if agent is None else silent_at(agent, session, now)
-    return inf if session.polling else silent + UNCONFIRMED_SECONDS
+    return inf if session.polling else silent + _patience(session.self_fence_seconds)
+
+
+def _patience(self_fence_seconds: int | None) -> float:
+    """Return how long (in seconds) a silent agent is taken to work on, out of reach."""
+    if self_fence_seconds is None:
+        return UNCONFIRMED_SECONDS
+    return self_fence_seconds + SELF_FENCE_SLACK_SECONDS
 
 
 def doomed_pods(state: State, now: Now, first_hello: float | None) -> list[DeletePod]:

@@ -10,21 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.api.names import MAX_INPUT_BYTES, clip_message
-from agentcorps.api.task import MAX_ATTEMPTS_KEPT
+from agentcorps.api.task import MAX_ATTEMPT_MESSAGE_LENGTH, MAX_ATTEMPTS_KEPT, MAX_CRASHES
 from agentcorps.core.records import Attempt
 
 if TYPE_CHECKING:
     from agentcorps.core.records import Key, Now, TaskRecord
 
-FIRST_BACKOFF_SECONDS: Final = 5.0
-LAST_BACKOFF_SECONDS: Final = 300.0
-
-_NO_BACKOFF: Final = frozenset(
-    {TaskReason.AGENT_LOST, TaskReason.AGENT_STOPPED, TaskReason.NOT_DELIVERED}
+_NO_FAULT: Final = frozenset(
+    {TaskReason.AGENT_STOPPED, TaskReason.NOT_DELIVERED, TaskReason.EVICTED}
 )
-"""Ends of an attempt that say nothing against the task, so that it may be tried again at once."""
-_NO_FAULT: Final = frozenset({TaskReason.AGENT_STOPPED, TaskReason.NOT_DELIVERED})
 """Ends of an attempt that say nothing against the pair of task and agent."""
+_NO_BACKOFF: Final = _NO_FAULT | {TaskReason.AGENT_LOST}
+"""Ends of an attempt that say nothing against the task, so that it may be tried again at once."""
 
 
 class IllegalTransition(Exception):
@@ -84,30 +81,50 @@ def fail(record: TaskRecord, reason: str, message: str, now: Now) -> TaskRecord:
 
 
 def requeue(
-    record: TaskRecord, reason: str, message: str, *, counted: bool, now: Now
+    record: TaskRecord,
+    reason: str,
+    message: str,
+    *,
+    counted: bool,
+    now: Now,
+    crashed: bool = False,
 ) -> TaskRecord:
     """Running → Queued: end the attempt, or the Task if it may not be tried again.
 
-    A counted end spends one of ``retry.limit``; beyond it the Task is Failed, or TimedOut after a
-    timeout. An uncounted end spends none, but with a limit of 0 a Task that may have been started
-    is not started again: only one that never reached its agent is.
+    A counted end spends one of ``retry.limit``; beyond it, or with a reason that ``retry.reasons``
+    does not name, the Task is Failed, or TimedOut after a timeout. An uncounted end spends none,
+    but with a limit of 0 a Task that may have been started is not started again: only one that
+    never reached its agent is. A Task whose attempts killed several containers is given up.
+
+    Args:
+        record: The Task.
+        reason: Why the attempt ended, in one word.
+        message: The same for people.
+        counted: Whether that spends one of ``retry.limit``.
+        now: This instant.
+        crashed: Whether a container of the agent died in the attempt.
 
     Raises:
         IllegalTransition: The Task is not running.
     """
     _require(record, TaskPhase.RUNNING)
-    failures = record.failures + counted
-    at_most_once = record.retry_limit == 0 and reason != TaskReason.NOT_DELIVERED
-    if failures > record.retry_limit or at_most_once:
+    failures, crashes = record.failures + counted, record.crashes + crashed
+    spent = replace(record, failures=failures, crashes=crashes)
+    if crashes >= MAX_CRASHES:
+        told = f"{crashes} of its attempts ended with the death of a container: {message}"
+        ended = _ended(spent, TaskPhase.FAILED, TaskReason.POISON_TASK, told, now)
+        return replace(ended, attempts=_with_attempt(record, reason, message, now))
+    if not _may_be_tried_again(spent, reason, counted=counted):
         phase = TaskPhase.TIMED_OUT if reason == TaskReason.TIMEOUT else TaskPhase.FAILED
-        return _ended(replace(record, failures=failures), phase, reason, message, now)
+        return _ended(spent, phase, reason, message, now)
     return _written(
         record,
         phase=TaskPhase.QUEUED,
         reason=reason,
         message=clip_message(message),
         failures=failures,
-        attempts=_with_attempt(record, reason, now),
+        crashes=crashes,
+        attempts=_with_attempt(record, reason, message, now),
         progress_percent=None,
         progress_message="",
     )
@@ -186,15 +203,16 @@ def refusal(record: TaskRecord) -> tuple[TaskReason, str] | None:
 def not_before(record: TaskRecord) -> float:
     """Wall time before which a waiting Task is not bound again; 0.0 when it need not wait.
 
-    A timeout or an agent's error waits min(300, 5·2^(failures-1)) seconds from the end of the
-    attempt; the loss of an agent says nothing against the task, so it waits for nothing.
+    A timeout or an agent's error waits min(maxBackoffSeconds, backoffSeconds·2^(failures-1)) from
+    the end of the attempt; the loss of an agent says nothing against the task, so it is no cause to
+    wait.
     """
     if not record.attempts or record.failures < 1 or record.attempts[-1].reason in _NO_BACKOFF:
         return 0.0
-    # 2^10 is far beyond the bound already; larger exponents would only overflow.
-    doublings = min(record.failures - 1, 10)
-    wait: float = min(LAST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**doublings)
-    return record.attempts[-1].finished_at + wait
+    # 2^17 seconds are longer than any bound; larger exponents would only overflow.
+    doublings = min(record.failures - 1, 17)
+    wait = min(record.max_backoff_seconds, record.backoff_seconds * 2**doublings)
+    return record.attempts[-1].finished_at + wait if wait else 0.0
 
 
 def avoided_agent(record: TaskRecord) -> str:
@@ -202,6 +220,14 @@ def avoided_agent(record: TaskRecord) -> str:
     if not record.attempts or record.attempts[-1].reason in _NO_FAULT:
         return ""
     return record.attempts[-1].agent_name
+
+
+def _may_be_tried_again(spent: TaskRecord, reason: str, *, counted: bool) -> bool:
+    if spent.retry_limit == 0:
+        return not counted and reason == TaskReason.NOT_DELIVERED
+    if not counted:
+        return True
+    return spent.failures <= spent.retry_limit and reason in spent.retry_reasons
 
 
 def _require(record: TaskRecord, *phases: TaskPhase) -> None:
@@ -218,13 +244,14 @@ def _ended(record: TaskRecord, phase: TaskPhase, reason: str, message: str, now:
         reason=reason,
         message=clip_message(message),
         finished_at=now.wall,
-        attempts=_with_attempt(record, reason, now) if ran else record.attempts,
+        attempts=_with_attempt(record, reason, message, now) if ran else record.attempts,
     )
 
 
-def _with_attempt(record: TaskRecord, reason: str, now: Now) -> tuple[Attempt, ...]:
+def _with_attempt(record: TaskRecord, reason: str, message: str, now: Now) -> tuple[Attempt, ...]:
     started = now.wall if record.started_at is None else record.started_at
-    ended = Attempt(record.attempt, record.agent_name, started, now.wall, reason)
+    told = clip_message(message)[:MAX_ATTEMPT_MESSAGE_LENGTH]
+    ended = Attempt(record.attempt, record.agent_name, started, now.wall, reason, told)
     return (*record.attempts, ended)[-MAX_ATTEMPTS_KEPT:]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agentcorps.api.meta import AgentPhase, TaskPhase
+from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,7 @@ class Attempt:
     started_at: float
     finished_at: float
     reason: str
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class TaskRecord:
     message: str = ""
     attempt: int = 0
     failures: int = 0
+    crashes: int = 0
+    """Attempts in which a container of the agent died."""
     agent_name: str = ""
     pod_uid: str = ""
     agent_instance: str = ""
@@ -86,6 +89,10 @@ class TaskRecord:
     attempts: tuple[Attempt, ...] = ()
     invalid: str = ""
     """Why the stored spec cannot be used (field path and what); empty when it can."""
+    backoff_seconds: int = 5
+    max_backoff_seconds: int = 300
+    retry_reasons: frozenset[str] = frozenset(RetryReason)
+    """Counted ends of an attempt after which the Task is tried again."""
 
     @property
     def pool_key(self) -> Key:
@@ -130,6 +137,9 @@ class AgentRecord:
     """Why the stored object cannot be used (field path and what); empty when it can."""
     status: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The status as the API server has it."""
+    self_fence_seconds: int | None = None
+    quarantined: bool = False
+    """Its status says Healthy=False: it gets no task until it is made anew."""
 
     @property
     def pool_key(self) -> Key:
@@ -181,6 +191,13 @@ class PodRecord:
     waiting_message: str = ""
     template_hash: str = ""
     """Hash of the Agent's spec that the pod was made from: its label `…/template-hash`."""
+    disruption: str = ""
+    """Why the node or the cluster ends the pod (Evicted, PreemptionByScheduler), if it does."""
+    exited_at: float | None = None
+    """When a container last died of itself, by the node's clock; not in the course of a deletion
+    or disruption of the pod."""
+    exit_cause: str = ""
+    """How it died, such as ``OOMKilled (exit code 137)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +215,7 @@ class Session:
     polling: bool = False
     leaving: bool = False
     """It said goodbye."""
+    suspended: bool = False
+    """It is about to be quarantined: the status that says so is being written."""
+    self_fence_seconds: int | None = None
+    """After how long without an answer it cancels its work, as it was told; None: never."""

@@ -27,7 +27,8 @@ def replicas(
 
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
     is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
-    what is busy; the newest first among equals. A drained agent is deleted.
+    what is busy; the newest first among equals. A drained agent is deleted. One that is quarantined
+    is drained too, and another takes its place once it is gone.
 
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
@@ -46,13 +47,17 @@ def replicas(
     actions: list[CreateAgent | Drain | DeleteAgent] = list(_drained(state, agents, now))
     if pool.deleting or pool.invalid:
         return actions
+    sick = [agent for agent in agents if agent.quarantined and _is_own(agent, pool)]
+    actions += [Drain(a.key, "Quarantined") for a in sick if a.draining_since is None]
     active = [agent for agent in agents if is_active(agent, pool)]
     surplus = len(active) - pool.replicas
     if surplus > 0:
         active.sort(key=lambda agent: _worth(state, agent, now, first_hello))
         actions += [Drain(agent.key, "ScaledDown") for agent in active[:surplus]]
     else:
-        actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, -surplus)]
+        # Until they are gone, those in quarantine hold their places: no pod more than replicas.
+        missing = max(0, -surplus - len(sick))
+        actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, missing)]
     return actions
 
 
@@ -82,7 +87,11 @@ def drain_seconds(state: State, agent: AgentRecord) -> int:
 
 def is_active(agent: AgentRecord, pool: PoolRecord) -> bool:
     """Tell whether an agent counts toward its pool's replicas: it is the pool's own, and stays."""
-    return agent.pool_uid == pool.uid and not agent.deleting and agent.draining_since is None
+    return _is_own(agent, pool) and not agent.quarantined and agent.draining_since is None
+
+
+def _is_own(agent: AgentRecord, pool: PoolRecord) -> bool:
+    return agent.pool_uid == pool.uid and not agent.deleting
 
 
 def _drained(state: State, agents: Iterable[AgentRecord], now: Now) -> Iterator[DeleteAgent]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentcorps.api.meta import AgentPhase, TaskPhase
 from agentcorps.core.board import Board
+from agentcorps.core.departed import Departed
 from agentcorps.core.members import Members
 from agentcorps.core.offers import Offers
 from agentcorps.core.roster import Vacancy
@@ -54,6 +55,8 @@ class State:
         self._boards: dict[Key, Board] = {}
         self._dirty_pools: set[Key] = set()
         self._index = TaskIndex(self._board)
+        self.departed = Departed(self.bound_to)
+        """What was last seen of pods that are gone."""
         self.timers = Timers()
         self.tasks: Mapping[str, TaskRecord] = self._tasks.by_uid
         """Observed tasks by UID."""
@@ -162,14 +165,18 @@ class State:
 
     def observe_pod(self, record: PodRecord) -> bool:
         """Take in a Pod as the API server has it; returns whether it was news."""
-        news, _ = self._pods.put(record)
+        news, before = self._pods.put(record)
+        if before is not None and before.uid != record.uid:
+            self.departed.note(before)
         if news:
             self._refresh(record.key)
         return news
 
     def forget_pod(self, key: Key, uid: str | None = None) -> None:
         """The Pod is deleted (only the one of this UID, where one is given)."""
-        if self._pods.remove(key, uid) is not None:
+        gone = self._pods.remove(key, uid)
+        if gone is not None:
+            self.departed.note(gone)
             self._refresh(key)
 
     def replace_pods(self, records: Iterable[PodRecord], list_rv: int | None = None) -> None:
@@ -245,6 +252,10 @@ class State:
     def leave(self, agent: Key) -> None:
         """The process said goodbye: it gets no new task."""
         self._change_session(agent, leaving=True)
+
+    def suspend(self, agent: Key) -> None:
+        """The agent is about to be quarantined: its process gets no new task."""
+        self._change_session(agent, suspended=True)
 
     def touch(self, agent: Key, now: Now) -> None:
         """The process was heard of just now."""
@@ -322,16 +333,10 @@ class State:
         self._board(record.pool_key).remove_agent(record.key.name)
         self._dirty_pools.add(record.pool_key)
 
-    def _change_session(
-        self, agent: Key, *, polling: bool | None = None, leaving: bool | None = None
-    ) -> None:
+    def _change_session(self, agent: Key, **changes: Any) -> None:
         session = self._sessions.get(agent)
         if session is not None:
-            self._sessions[agent] = replace(
-                session,
-                polling=session.polling if polling is None else polling,
-                leaving=session.leaving if leaving is None else leaving,
-            )
+            self._sessions[agent] = replace(session, **changes)
             self._refresh(agent)
 
     def _refresh(self, key: Key) -> None:
@@ -362,7 +367,7 @@ class State:
             pod is not None
             and pod.uid == session.pod_uid
             and not (pod.deleting or session.leaving or agent.deleting or agent.invalid)
-            and agent.draining_since is None
+            and not (agent.quarantined or session.suspended or agent.draining_since is not None)
             and agent.phase not in {AgentPhase.DRAINING, AgentPhase.UNHEALTHY}
         )
 
@@ -387,9 +392,6 @@ def _runs(record: TaskRecord) -> bool:
 
 
 def _same_binding(one: TaskRecord | None, other: TaskRecord) -> bool:
-    return (
-        one is not None
-        and one.phase is other.phase is TaskPhase.RUNNING
-        and one.attempt == other.attempt
-        and one.agent == other.agent
-    )
+    if one is None or not (_runs(one) and _runs(other)):
+        return False
+    return (one.attempt, one.agent) == (other.attempt, other.agent)

@@ -11,6 +11,7 @@ from agentcorps.api.names import clip_message
 from agentcorps.core import conditions
 from agentcorps.core.assessment import Assessment, Standing, assess, own_pod, own_session
 from agentcorps.core.conditions import DRAINING, Verdict
+from agentcorps.core.quarantine import quarantine
 from agentcorps.core.scaling import is_active
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class Memory(NamedTuple):
     """By agent: why its pod could not be created at the last try."""
     refused_agents: Mapping[Key, Refusal] = MappingProxyType({})
     """By pool: why an agent of it could not be created at the last try."""
+    streaks: Mapping[str, int] = MappingProxyType({})
+    """By UID of the agent: tasks that failed on it since the last one that succeeded."""
+    resting_pods: Mapping[str, Refusal] = MappingProxyType({})
+    """By UID of the agent: why its next pod is made later."""
+    resting_agents: Mapping[str, Refusal] = MappingProxyType({})
+    """By UID of the pool: why its next agent is made later."""
 
 
 _PHASES: Final = {
@@ -61,6 +68,8 @@ _PHASES: Final = {
     Standing.SILENT: AgentPhase.UNHEALTHY,
 }
 _STALLED: Final = frozenset({Standing.INVALID, Standing.STUCK, Standing.STARTUP_TIMEOUT})
+_DEEPER: Final = frozenset({Standing.INVALID, Standing.TERMINATING})
+"""What says more of an agent than that it is quarantined."""
 _SERVING: Final = frozenset({AgentPhase.IDLE, AgentPhase.BUSY})
 
 
@@ -90,6 +99,10 @@ def agent_status(
     mark = conditions.stamp(agent.status, agent.generation, now.wall)
     view = _view(state, agent, now, memory, drain)
     found = conditions.standard(view.verdict, mark)
+    doubt = quarantine(state, agent, failures_in_a_row(agent, memory))
+    if doubt is not None:
+        healthy = ConditionType.HEALTHY
+        found.append(conditions.condition(healthy, *doubt, mark, holds=False))
     if view.phase is AgentPhase.DRAINING:
         reason, message = view.verdict.reason, view.verdict.message
         found.append(conditions.condition(DRAINING, reason, message, mark, holds=True))
@@ -100,10 +113,16 @@ def agent_status(
         "message": clip_message(view.verdict.message) or None,
         "slotsUsed": len(state.bound_to(key)),
         **_counters(agent, memory.finished.get(key, Tally())),
+        "consecutiveFailures": failures_in_a_row(agent, memory) or None,
         **_process(state, agent, now),
         "conditions": found,
     }
     return {name: value for name, value in status.items() if value is not None}
+
+
+def failures_in_a_row(agent: AgentRecord, memory: Memory) -> int:
+    """Return how many tasks failed on an agent since the last one that succeeded."""
+    return memory.streaks.get(agent.uid, int(agent.status.get("consecutiveFailures", 0)))
 
 
 def counted(old: Mapping[str, Any], new: Mapping[str, Any]) -> Tally:
@@ -150,9 +169,14 @@ def _view(state: State, agent: AgentRecord, now: Now, memory: Memory, drain: str
         reason = drain or str(agent.status.get("reason") or "Draining")
         verdict = Verdict(reason, "it finishes its tasks and takes no new ones", reconciling=True)
         return _View(AgentPhase.DRAINING, verdict)
-    refusal = memory.refused.get(agent.key)
+    refusal, rest = memory.refused.get(agent.key), memory.resting_pods.get(agent.uid)
     if standing is Standing.NO_POD and refusal is not None:
         return _View(AgentPhase.PENDING, _refused("its pod", refusal))
+    if standing is Standing.NO_POD and rest is not None:
+        return _View(AgentPhase.PENDING, Verdict(*rest, stalled=True))
+    doubt = quarantine(state, agent, failures_in_a_row(agent, memory))
+    if doubt is not None and standing not in _DEEPER:
+        return _View(AgentPhase.UNHEALTHY, Verdict(*doubt, stalled=True))
     if _serves(agent, assessment):
         phase = AgentPhase.BUSY if state.bound_to(agent.key) else AgentPhase.IDLE
         return _View(phase, Verdict("Connected", ready=True))
@@ -192,7 +216,8 @@ def pool_status(state: State, key: Key, now: Now, memory: Memory) -> dict[str, A
     current = [a for a in agents if not a.deleting and a.template_hash == pool.template_hash]
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
     refusal = memory.refused_agents.get(key)
-    verdict = _pool_verdict(pool, agents, views, refusal)
+    rest = memory.resting_agents.get(pool.uid)
+    verdict = _pool_verdict(pool, agents, views, refusal, rest)
     return {
         "observedGeneration": pool.generation,
         "replicas": len(agents),
@@ -215,6 +240,7 @@ def _pool_verdict(
     agents: Sequence[AgentRecord],
     views: Mapping[Key, _View],
     refusal: Refusal | None,
+    rest: Refusal | None,
 ) -> Verdict:
     if pool.invalid:
         return Verdict("InvalidObject", f"{pool.invalid}: correct the pool's spec", stalled=True)
@@ -226,7 +252,10 @@ def _pool_verdict(
     if ready < pool.replicas:
         missing = len(active) < pool.replicas
         stalled = _refused("an agent", refusal) if missing and refusal is not None else None
-        stalled = stalled or _stalled_by(active, views)
+        if stalled is None and missing and rest is not None:
+            stalled = Verdict(*rest, stalled=True)
+        sick = [agent for agent in agents if agent.quarantined and agent.pool_uid == pool.uid]
+        stalled = stalled or _stalled_by([*active, *sick], views)
         return stalled or Verdict("AgentsStarting", progress, reconciling=True)
     leaving = len(agents) - pool.replicas
     if leaving:

@@ -28,6 +28,7 @@ def task_status(record: TaskRecord, result: object = ABSENT) -> dict[str, Any]:
         "message": record.message,
         "attempt": record.attempt,
         "failures": record.failures,
+        "crashes": record.crashes or None,
         "agentName": record.agent_name,
         "podUID": record.pod_uid,
         "agentInstance": record.agent_instance,
@@ -64,7 +65,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "startedAt": timestamp(attempt.started_at),
         "finishedAt": timestamp(attempt.finished_at),
     }
-    return told | {"reason": str(attempt.reason)} if attempt.reason else told
+    said = {"reason": str(attempt.reason), "message": attempt.message}
+    return told | {name: value for name, value in said.items() if value}
 
 
 def _conditions(record: TaskRecord) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class Availability(StrEnum):
     STARTING = "starting"
     DRAINING = "draining"
     UNHEALTHY = "unhealthy"
+    QUARANTINED = "quarantined"
     FAILED = "failed"
     ENDED = "terminated"
     DELETING = "being deleted"
@@ -203,6 +204,8 @@ def _told_availability(agent: AgentRecord) -> Availability:
         return Availability.DELETING
     if agent.invalid:
         return Availability.INVALID
+    if agent.quarantined:
+        return Availability.QUARANTINED
     if agent.draining_since is not None:
         return Availability.DRAINING
     return (

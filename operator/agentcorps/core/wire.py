@@ -6,12 +6,12 @@ through their models, so that what is wrong with them is told in full.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.agent import AgentSpec
 from agentcorps.api.agentpool import AgentPoolSpec
 from agentcorps.api.kinds import AGENT_POOL
-from agentcorps.api.meta import LABEL_AGENT, AgentPhase, TaskPhase
+from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, RetryReason, TaskPhase
 from agentcorps.api.names import clip_message, encoded_size
 from agentcorps.api.task import Retry, TaskSpec
 from agentcorps.api.validation import InvalidObject, parse_agent, parse_pool
@@ -27,12 +27,14 @@ from agentcorps.core.fields import (
     whole,
     words,
 )
-from agentcorps.core.podspec import LABEL_TEMPLATE_HASH, template_hash
-from agentcorps.core.records import AgentRecord, Attempt, Key, PodRecord, PoolRecord, TaskRecord
+from agentcorps.core.metadata import controller_of, identity_of
+from agentcorps.core.pod_wire import pod_record
+from agentcorps.core.podspec import template_hash
+from agentcorps.core.records import AgentRecord, Attempt, PoolRecord, TaskRecord
 from agentcorps.core.task_status import ABSENT, task_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "ABSENT",
@@ -45,23 +47,8 @@ __all__ = [
 ]
 
 _TIMEOUT_SECONDS: Final[int] = TaskSpec.model_fields["timeout_seconds"].default
-_RETRY_LIMIT: Final[int] = Retry.model_fields["limit"].default
+_RETRY: Final = Retry()
 _DRAIN_SECONDS: Final[int] = AgentPoolSpec.model_fields["drain_timeout_seconds"].default
-_VERSION_DIGITS: Final = 20
-"""Resource versions are unsigned integers of 64 bits."""
-_STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
-"""Reasons of a container that waits because all is well."""
-
-
-class _Identity(NamedTuple):
-    """What the metadata of any object says."""
-
-    uid: str
-    key: Key
-    resource_version: int
-    generation: int
-    created: float
-    deleting: bool
 
 
 def task_record(obj: Mapping[str, Any]) -> TaskRecord:
@@ -70,7 +57,7 @@ def task_record(obj: Mapping[str, Any]) -> TaskRecord:
     Raises:
         Malformed: The metadata or the status cannot be read.
     """
-    identity = _identity(obj)
+    identity = identity_of(obj)
     try:
         spec = _task_spec(obj)
     except Malformed as error:
@@ -86,54 +73,15 @@ def task_record(obj: Mapping[str, Any]) -> TaskRecord:
     )
 
 
-def pod_record(obj: Mapping[str, Any]) -> PodRecord:
-    """Read a Pod.
-
-    Raises:
-        Malformed: It cannot be read.
-    """
-    identity = _identity(obj)
-    metadata = section(obj, "metadata", "metadata")
-    status = section(obj, "status", "status")
-    containers = [
-        container
-        for name in ("initContainerStatuses", "containerStatuses")
-        for container in entries(status, name, f"status.{name}")
-    ]
-    labels = section(metadata, "labels", "metadata.labels")
-    phase = text(status, "phase", "status.phase", "")
-    waiting = _waiting(status, containers)
-    return PodRecord(
-        uid=identity.uid,
-        key=identity.key,
-        resource_version=identity.resource_version,
-        agent_name=text(labels, LABEL_AGENT, "metadata.labels", ""),
-        owner_uid=_controller(metadata).get("uid", ""),
-        created=identity.created,
-        phase=phase,
-        ready=is_true(status, "Ready"),
-        deleting=identity.deleting,
-        terminated=phase in {"Succeeded", "Failed"},
-        restarts=sum(
-            whole(container, "restartCount", "status.containerStatuses.restartCount", 0)
-            for container in containers
-        ),
-        node_name=text(section(obj, "spec", "spec"), "nodeName", "spec.nodeName", ""),
-        waiting_reason=waiting[0],
-        waiting_message=clip_message(waiting[1]),
-        template_hash=text(labels, LABEL_TEMPLATE_HASH, "metadata.labels", ""),
-    )
-
-
 def agent_record(obj: Mapping[str, Any]) -> AgentRecord:
     """Read an Agent; a spec that cannot be used is told in ``invalid``.
 
     Raises:
         Malformed: The metadata or the status cannot be read.
     """
-    identity = _identity(obj)
+    identity = identity_of(obj)
     status = section(obj, "status", "status")
-    owner = _controller(section(obj, "metadata", "metadata"))
+    owner = controller_of(section(obj, "metadata", "metadata"))
     owned = (
         owner.get("kind") == AGENT_POOL.kind and owner.get("apiVersion") == AGENT_POOL.api_version
     )
@@ -153,6 +101,7 @@ def agent_record(obj: Mapping[str, Any]) -> AgentRecord:
         deleting=identity.deleting,
         invalid=invalid,
         status=status,
+        quarantined=find(status, ConditionType.HEALTHY).get("status") == ConditionStatus.FALSE,
     )
 
 
@@ -162,7 +111,7 @@ def pool_record(obj: Mapping[str, Any]) -> PoolRecord:
     Raises:
         Malformed: The metadata or the status cannot be read.
     """
-    identity = _identity(obj)
+    identity = identity_of(obj)
     spec, invalid = _pool_spec(obj)
     return PoolRecord(
         uid=identity.uid,
@@ -177,36 +126,6 @@ def pool_record(obj: Mapping[str, Any]) -> PoolRecord:
     )
 
 
-def _identity(obj: Mapping[str, Any]) -> _Identity:
-    metadata = section(obj, "metadata", "metadata")
-    version = text(metadata, "resourceVersion", "metadata.resourceVersion")
-    if len(version) > _VERSION_DIGITS or not (version.isascii() and version.isdigit()):
-        raise Malformed("metadata.resourceVersion", "must be a decimal number")
-    created = moment(metadata, "creationTimestamp", "metadata.creationTimestamp")
-    return _Identity(
-        uid=text(metadata, "uid", "metadata.uid"),
-        key=Key(
-            text(metadata, "namespace", "metadata.namespace"),
-            text(metadata, "name", "metadata.name"),
-        ),
-        resource_version=int(version),
-        generation=whole(metadata, "generation", "metadata.generation", 0),
-        created=0.0 if created is None else created,
-        deleting=metadata.get("deletionTimestamp") is not None,
-    )
-
-
-def _controller(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The controlling owner reference; empty when there is none."""
-    owners = entries(metadata, "ownerReferences", "metadata.ownerReferences")
-    for owner in owners:
-        if owner.get("controller") is True:
-            text(owner, "uid", "metadata.ownerReferences.uid")
-            text(owner, "name", "metadata.ownerReferences.name")
-            return owner
-    return {}
-
-
 _UNUSABLE: Final[dict[str, Any]] = {
     "pool": "",
     "requires": frozenset(),
@@ -216,6 +135,9 @@ _UNUSABLE: Final[dict[str, Any]] = {
     "ttl_seconds": None,
     "cancel": False,
     "input_bytes": 0,
+    "backoff_seconds": _RETRY.backoff_seconds,
+    "max_backoff_seconds": _RETRY.max_backoff_seconds,
+    "retry_reasons": frozenset(RetryReason),
 }
 """Stands for a Task's spec that cannot be read."""
 
@@ -231,7 +153,16 @@ def _task_spec(obj: Mapping[str, Any]) -> dict[str, Any]:
         "timeout_seconds": whole(
             spec, "timeoutSeconds", "spec.timeoutSeconds", _TIMEOUT_SECONDS, at_least=1
         ),
-        "retry_limit": whole(retry, "limit", "spec.retry.limit", _RETRY_LIMIT),
+        "retry_limit": whole(retry, "limit", "spec.retry.limit", _RETRY.limit),
+        "backoff_seconds": whole(
+            retry, "backoffSeconds", "spec.retry.backoffSeconds", _RETRY.backoff_seconds
+        ),
+        "max_backoff_seconds": whole(
+            retry, "maxBackoffSeconds", "spec.retry.maxBackoffSeconds", _RETRY.max_backoff_seconds
+        ),
+        "retry_reasons": words(retry, "reasons", "spec.retry.reasons")
+        if retry.get("reasons") is not None
+        else frozenset(RetryReason),
         "ttl_seconds": None if ttl < 0 else ttl,
         "cancel": flag(spec, "cancel", "spec.cancel"),
         "input_bytes": _size(section(spec, "input", "spec.input")),
@@ -256,6 +187,7 @@ def _task_status(status: Mapping[str, Any]) -> dict[str, Any]:
         "message": text(status, "message", "status.message", ""),
         "attempt": whole(status, "attempt", "status.attempt", 0),
         "failures": whole(status, "failures", "status.failures", 0),
+        "crashes": whole(status, "crashes", "status.crashes", 0),
         "agent_name": text(status, "agentName", "status.agentName", ""),
         "pod_uid": text(status, "podUID", "status.podUID", ""),
         "agent_instance": text(status, "agentInstance", "status.agentInstance", ""),
@@ -287,6 +219,7 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt:
         started_at=finished if started is None else started,
         finished_at=finished,
         reason=text(entry, "reason", "status.attempts.reason", ""),
+        message=text(entry, "message", "status.attempts.message", ""),
     )
 
 
@@ -298,26 +231,6 @@ def _conditions_since(status: Mapping[str, Any]) -> float | None:
         for condition in entries(status, "conditions", path)
     )
     return min((time for time in times if time is not None), default=None)
-
-
-def _waiting(status: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
-    """Reason and message of the first container that waits in trouble, or of the scheduler."""
-    path = "status.containerStatuses.state.waiting"
-    for container in containers:
-        state = section(container, "state", "status.containerStatuses.state")
-        waiting = section(state, "waiting", path)
-        reason = text(waiting, "reason", f"{path}.reason", "")
-        if reason and reason not in _STARTING:
-            return reason, text(waiting, "message", f"{path}.message", "")
-    entries(status, "conditions", "status.conditions")
-    scheduled = find(status, "PodScheduled")
-    if scheduled.get("status") != "False":
-        return "", ""
-    path = "status.conditions"
-    return (
-        text(scheduled, "reason", f"{path}.reason", ""),
-        text(scheduled, "message", f"{path}.message", ""),
-    )
 
 
 def _agent_phase(status: Mapping[str, Any]) -> AgentPhase | None:
@@ -356,6 +269,7 @@ def _agent_fields(spec: AgentSpec, digest: str) -> dict[str, Any]:
         "heartbeat_seconds": spec.health.heartbeat_seconds,
         "failure_threshold": spec.health.failure_threshold,
         "startup_seconds": spec.health.startup_seconds,
+        "self_fence_seconds": spec.health.self_fence_seconds,
         "template_hash": digest,
         "pod_template": spec.pod_template,
     }

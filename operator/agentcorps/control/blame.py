@@ -1,0 +1,18 @@
+"""An agent on which tasks keep failing gets no more of them, even before its status says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentcorps.core.quarantine import FAILURES_IN_A_ROW
+
+if TYPE_CHECKING:
+    from agentcorps.control.remembered import Remembered
+    from agentcorps.core.records import AgentRecord
+    from agentcorps.core.state import State
+
+
+def blame(state: State, remembered: Remembered, agent: AgentRecord) -> None:
+    """Note that a task failed on an agent."""
+    if remembered.failed(agent) >= FAILURES_IN_A_ROW:
+        state.suspend(agent.key)

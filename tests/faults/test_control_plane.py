@@ -1,0 +1,233 @@
+"""API server and etcd end, stop and come back; clocks are wrong; namespaces go."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from support import objects
+from support.components import Component
+from support.fault_table import Row
+from support.poll import until
+from support.raw_api import RawApiError
+from support.stage import AGENTS, POOL, POOLS, Stage
+from support.watcher import PODS
+
+HELD = ["I1", "I2", "I3", "I8", "X"]
+OUTAGE_SECONDS = 30
+
+
+def component(kubeconfig: Path, name: str) -> Component:
+    """Return a component of the local control plane; of any other cluster it is not ours to end."""
+    found = Component(kubeconfig, name)
+    if not found.known:
+        pytest.skip("not a control plane of hack/cluster")
+    return found
+
+
+def answering(stage: Stage) -> bool:
+    """Whether the API server can be used."""
+    try:
+        stage.api.get(PODS.format(stage.namespace))
+    except (RawApiError, OSError):
+        return False
+    return True
+
+
+def caught_up(stage: Stage, pods_wanted: int | None = None) -> float:
+    """Wait until new work is done, too; returns the seconds that took."""
+    pods_wanted = pods_wanted or len(stage.slots)
+    began = time.monotonic()
+    until(lambda: answering(stage), "API server", every=0.1)
+    stage.submit(5, "after", sleep=0.05)
+    stage.ended(stage.created, seconds=90)
+    seconds = time.monotonic() - began
+    ends = stage.ended()
+    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
+    assert stage.breaches() == []
+    assert stage.watcher.pods_made() == pods_wanted
+    return seconds
+
+
+@pytest.mark.scenario("5", "API server restarted")
+def test_a_restart_of_the_api_server_costs_less_than_a_minute(
+    stage: Stage, row: Row, kubeconfig: Path
+) -> None:
+    """SIGKILL of kube-apiserver under load, and a new one at once: caught up within 60 s."""
+    server = component(kubeconfig, "kube-apiserver")
+    replica = stage.lead()
+    standby = stage.stand_by()
+    stage.crew(3, 2)
+    stage.submit(30, sleep=2)
+    stage.running(["t0", "t1", "t2"])
+    server.restart()
+    revive(stage)
+    row.recovered = caught_up(stage)
+    assert row.recovered <= 60
+    assert replica.process.running or standby.process.running
+    row.faults, row.invariants = "SIGKILL of kube-apiserver", HELD
+
+
+def revive(stage: Stage) -> None:
+    """From now on, start again what ends while the stage waits, as the kubelet would."""
+    ends: dict[int, int] = {}
+
+    def look() -> None:
+        for number, replica in enumerate(stage.replicas):
+            if not replica.process.running:
+                ends[number] = ends.get(number, 0) + 1
+                assert ends[number] == 1, f"operator {number} ended again and again"
+                replica.process.launch()
+
+    stage.on_wait = look
+
+
+@pytest.mark.scenario("6", "API server away for longer than the Lease")
+def test_an_outage_ends_the_leader_once_and_agents_go_on(stage: Stage, row: Row) -> None:
+    """One exit, then alive and not ready; the agents finish, keep results and deliver them."""
+    replica = stage.lead()
+    stage.crew(3)
+    stage.submit(3, sleep=8)
+    stage.running(["t0", "t1", "t2"])
+    with replica.faults.down():
+        assert replica.process.wait(60) == 1
+        replica.process.launch()
+        until(
+            lambda: all(one.ended < float("inf") for one in stage.ledger.executions), "end of work"
+        )
+        deadline = time.monotonic() + OUTAGE_SECONDS
+        until(lambda: time.monotonic() > deadline, "end of the outage", seconds=OUTAGE_SECONDS + 5)
+        assert replica.process.running
+        assert replica.process.probe("healthz") == []
+        assert replica.process.probe("readyz") != []
+    row.recovered = caught_up(stage)
+    row.faults, row.invariants = f"API server out of reach {OUTAGE_SECONDS} s and longer", HELD
+
+
+@pytest.mark.scenario("6", "API server takes requests and answers none")
+def test_a_mute_api_server_ends_the_leader_once(stage: Stage, row: Row) -> None:
+    """Silence instead of refusal: the leader gives up by its own clock and comes back once."""
+    replica = stage.lead()
+    stage.crew(2)
+    stage.submit(2, sleep=6)
+    stage.running(["t0", "t1"])
+    with replica.faults.mute():
+        assert replica.process.wait(60) == 1
+        replica.process.launch()
+        until(
+            lambda: all(one.ended < float("inf") for one in stage.ledger.executions), "end of work"
+        )
+    row.recovered = caught_up(stage)
+    row.faults, row.invariants = "every request unanswered", HELD
+
+
+@pytest.mark.scenario("7", "etcd restarted")
+def test_a_restart_of_etcd_loses_nothing(stage: Stage, row: Row, kubeconfig: Path) -> None:
+    """SIGKILL of etcd under load, and a new one at once."""
+    etcd = component(kubeconfig, "etcd")
+    stage.lead()
+    stage.crew(3, 2)
+    stage.submit(30, sleep=1)
+    stage.running(["t0", "t1", "t2"])
+    revive(stage)
+    etcd.restart()
+    row.recovered = caught_up(stage)
+    row.faults, row.invariants = "SIGKILL of etcd", HELD
+
+
+@pytest.mark.scenario("7", "etcd slow")
+def test_a_slow_etcd_only_costs_time(stage: Stage, row: Row, kubeconfig: Path) -> None:
+    """Etcd stands still for 1.5 s of every two, for as long as twenty seconds."""
+    etcd = component(kubeconfig, "etcd")
+    stage.lead()
+    stage.crew(3, 2)
+    stage.submit(30, sleep=0.5)
+    revive(stage)
+    for _ in range(10):
+        with etcd.paused():
+            time.sleep(1.5)
+        time.sleep(0.5)
+    row.recovered = caught_up(stage)
+    row.faults, row.invariants = "10 x SIGSTOP of etcd for 1.5 s", HELD
+
+
+@pytest.mark.scenario("22", "Clock of the operator wrong by ten minutes")
+@pytest.mark.parametrize("offset", [600, -600])
+def test_a_wrong_clock_changes_nothing(stage: Stage, row: Row, tmp_path: Path, offset: int) -> None:
+    """The leader's clock is off, then one with a right clock takes over: no timeout, no retry."""
+    shifted = "import time\nreal = time.time\ntime.time = lambda: real() + {0}\n"
+    (tmp_path / "sitecustomize.py").write_text(shifted.format(offset))
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    wrong = stage.prepare(PYTHONPATH=path)
+    wrong.process.start()
+    right = stage.stand_by()
+    stage.crew(2, 2)
+    stage.submit(2, "long", sleep=10, timeoutSeconds=60)
+    stage.running(["long0", "long1"])
+    stage.submit(10, sleep=0.1)
+    assert wrong.process.stop() == 0
+    until(lambda: right.process.leading, "successor")
+    row.recovered = caught_up(stage)
+    row.faults, row.invariants = f"time.time {offset:+} s, then a takeover", HELD
+
+
+@pytest.mark.quick
+@pytest.mark.scenario("30", "Namespace deleted with work running, operator down")
+def test_a_namespace_goes_without_the_operator(stage: Stage, row: Row) -> None:
+    """No finalizer of ours holds the namespace: it is gone soon though nobody of ours runs."""
+    replica = stage.lead()
+    stage.crew(2)
+    stage.submit(6, sleep=60)
+    stage.running(["t0"])
+    replica.process.kill()
+    began = time.monotonic()
+    stage.api.delete(f"/api/v1/namespaces/{stage.namespace}")
+
+    def gone() -> bool:
+        try:
+            stage.api.get(f"/api/v1/namespaces/{stage.namespace}")
+        except RawApiError as error:
+            return error.status == 404
+        return False
+
+    until(gone, "end of the namespace", seconds=90)
+    row.recovered = time.monotonic() - began
+    row.faults, row.invariants = "SIGKILL, namespace deleted", ["I7"]
+
+
+@pytest.mark.scenario("19", "Same name, new UID, while the operator is away")
+def test_pods_of_an_earlier_agent_are_not_adopted(stage: Stage, row: Row, kubeconfig: Path) -> None:
+    """Pool and agents are made anew under their names: the old pods get no task, and then go."""
+    controllers = component(kubeconfig, "kube-controller-manager")
+    replica = stage.lead()
+    stage.crew(2)
+    stage.settled()
+    old = pods(stage)
+    replica.process.kill()
+    with controllers.paused():  # nobody collects what lost its owner
+        stage.api.delete(f"{POOLS.format(stage.namespace)}/{POOL}")
+        stage.api.delete(AGENTS.format(stage.namespace))
+        spec = {"capabilities": ["work"]}
+        stage.api.post(POOLS.format(stage.namespace), objects.pool(POOL, spec, replicas=2))
+        replica.process.start()
+        stage.submit(6, sleep=0.05)
+        until(lambda: len(stage.api.get(AGENTS.format(stage.namespace))["items"]) == 2, "agents")
+        assert stage.quiet(3) == []
+        assert pods(stage) == old
+        assert stage.ledger.executions == []
+    for agent in list(stage.agents):
+        stage.agents.pop(agent).kill()
+    began = time.monotonic()
+    until(lambda: len(pods(stage) - old) == 2, "new pods", seconds=90)
+    for number in range(2):
+        stage.agent(f"{POOL}-{number}")
+    row.recovered = time.monotonic() - began
+    caught_up(stage, pods_wanted=4)
+    row.faults, row.invariants = "pool and agents made anew, pods left", ["I1", "I3", "X"]
+
+
+def pods(stage: Stage) -> set[str]:
+    """Return the UIDs of the pods that are there."""
+    items = stage.api.get(PODS.format(stage.namespace))["items"]
+    return {pod["metadata"]["uid"] for pod in items}

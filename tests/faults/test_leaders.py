@@ -1,0 +1,141 @@
+"""Two replicas: whatever happens to the leader, the other one takes over and nothing is lost."""
+
+import signal
+import time
+
+import pytest
+
+from support.fault_table import Row
+from support.poll import until
+from support.stage import Replica, Stage
+
+AGENTS = 3
+SLOTS = 2
+HELD = ["I1", "I3", "I8", "X"]
+
+
+def busy_pair(stage: Stage) -> tuple[Replica, Replica]:
+    """Return a leader and a standby with a crew at work on long and short tasks."""
+    leader = stage.lead()
+    standby = stage.stand_by()
+    stage.crew(AGENTS, SLOTS)
+    stage.submit(AGENTS, "long", sleep=12)
+    stage.running([f"long{number}" for number in range(AGENTS)])
+    stage.submit(60, "short", sleep=0.3)
+    return leader, standby
+
+
+def taken_over(stage: Stage, successor: Replica) -> float:
+    """Wait for the successor and the end of all tasks; returns the seconds until it led."""
+    began = time.monotonic()
+    until(lambda: successor.process.leading, "successor")
+    seconds = time.monotonic() - began
+    stage.submit(10, "after", sleep=0.1)
+    ends = stage.ended()
+    assert {end.phase for end in ends.values()} == {"Succeeded"}
+    assert {name: end.attempt for name, end in ends.items() if end.attempt != 1} == {}
+    assert stage.breaches() == []
+    return seconds
+
+
+@pytest.mark.quick
+@pytest.mark.scenario("4", "SIGKILL of the leader at peak (an OOM kill is this signal)")
+def test_a_killed_leader_is_replaced_and_nothing_is_lost(stage: Stage, row: Row) -> None:
+    """SIGKILL under load: the standby leads after the Lease's time; all tasks end in attempt 1."""
+    leader, standby = busy_pair(stage)
+    leader.process.kill()
+    row.recovered = taken_over(stage, standby)
+    row.faults, row.invariants = "1 SIGKILL under load, 2 replicas", HELD
+
+
+@pytest.mark.scenario("3", "SIGTERM of the leader during bindings")
+def test_a_stopped_leader_hands_over_at_once(stage: Stage, row: Row) -> None:
+    """SIGTERM under load: exit code 0, the Lease is free, and the standby leads without waiting."""
+    leader, standby = busy_pair(stage)
+    assert leader.process.stop() == 0
+    row.recovered = taken_over(stage, standby)
+    row.faults, row.invariants = "1 SIGTERM under load, 2 replicas", HELD
+
+
+@pytest.mark.scenario("21", "Leader paused past its Lease, then resumed")
+def test_a_paused_leader_changes_nothing_when_it_wakes(stage: Stage, row: Row) -> None:
+    """SIGSTOP past the Lease, SIGCONT after the takeover: late writes and deliveries do nothing.
+
+    The woken process exits once; no attempt is started twice although it had agents connected.
+    """
+    leader, standby = busy_pair(stage)
+    leader.process.send(signal.SIGSTOP)
+    until(lambda: standby.process.leading, "successor")
+    leader.process.send(signal.SIGCONT)
+    assert leader.process.wait(60) == 1
+    row.recovered = taken_over(stage, standby)
+    row.faults, row.invariants = "SIGSTOP, takeover, SIGCONT under load", HELD
+
+
+@pytest.mark.scenario("21", "Leader paused and never resumed")
+def test_agents_leave_a_leader_that_stays_paused(stage: Stage, row: Row) -> None:
+    """SIGSTOP for good: agents with an open poll and running work find the new leader in time.
+
+    Their connections to the paused process stay open, so only their own patience ends the poll; it
+    must be over before the new leader gives their tasks up.
+    """
+    leader, standby = busy_pair(stage)
+    leader.process.send(signal.SIGSTOP)
+    row.recovered = taken_over(stage, standby)
+    row.faults, row.invariants = "SIGSTOP for good under load", HELD
+
+
+@pytest.mark.scenario("3", "Rolling restart of both replicas under load")
+def test_a_rolling_restart_fails_no_task(stage: Stage, row: Row) -> None:
+    """Both replicas are replaced one after the other, twice, under load: no attempt is spent."""
+    replicas = busy_pair(stage)
+    began = time.monotonic()
+    for number in range(2):
+        for replica in replicas:
+            stage.submit(20, f"turn{number}-{replicas.index(replica)}-", sleep=0.2)
+            assert replica.process.stop() == 0
+            replica.process.launch()
+            until(replica.process.ready, "ready again")
+    until(lambda: any(one.process.leading for one in replicas), "leader")
+    ends = stage.ended()
+    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
+    assert stage.breaches() == []
+    row.recovered = time.monotonic() - began
+    row.faults, row.invariants = "4 SIGTERM, one replica at a time", HELD
+
+
+@pytest.mark.scenario("6", "The leader alone loses the API server")
+def test_a_leader_without_an_api_server_exits_once_and_comes_back_as_standby(
+    stage: Stage, row: Row
+) -> None:
+    """Only the leader's way to the API server is cut: it exits, the standby leads, tasks go on."""
+    leader, standby = busy_pair(stage)
+    with leader.faults.down():
+        assert leader.process.wait(60) == 1
+        leader.process.launch()
+        until(lambda: standby.process.leading, "successor")
+        assert leader.process.running
+    row.recovered = taken_over(stage, standby)
+    until(leader.process.ready, "the old leader as standby")
+    row.faults, row.invariants = "API server out of the leader's reach", HELD
+
+
+@pytest.mark.scenario("20", "Two operators active at a time")
+def test_two_leaders_bind_no_task_twice(stage: Stage, row: Row) -> None:
+    """Two leaders, by a misconfiguration with two Leases, serve one namespace: I1 and I3 hold."""
+    stage.lead()
+    other = f"{stage.namespace}-b"
+    assert stage.kubectl.run("create", "namespace", other).ok
+    second = stage.prepare(
+        AGENTCORPS_NAMESPACE=other,
+        AGENTCORPS_WATCH_NAMESPACES=stage.namespace,
+        AGENTCORPS_POD_IP="",
+    )
+    second.process.start()
+    stage.crew(AGENTS, SLOTS)
+    stage.submit(150, sleep=0.2)
+    ends = stage.ended()
+    assert {end.phase for end in ends.values()} == {"Succeeded"}
+    assert stage.breaches() == []
+    stage.kubectl.run("delete", "namespace", other, "--wait=false")
+    row.faults, row.invariants = "2 leaders with a Lease each, 150 tasks", HELD

@@ -1,0 +1,441 @@
+"""Replicas, agents, an API server and people; every move of theirs is one method with one number.
+
+The number chooses among what is possible now, so that any sequence of numbers is a possible history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentcorps.core.records import Key
+from agentcorps.ports import Kind, PodIdentity
+from support.control_room import NAMESPACE, POOL, ControlRoom, ManualClock
+from support.model.cluster import ModelCluster
+from support.model.judge import Judge
+from support.model.network import Network
+from support.model.process import Process
+from support.model.quiet_loop import QuietLoop
+from support.model.replica import FEEDS, LEASE_SECONDS, Lease, Replica
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from support.model.network import Message
+
+Choice = TypeVar("Choice")
+
+REPLICAS = 2
+SLOTS = (1, 2)
+"""Of the agents: one entry for each."""
+MOST_TASKS = 12
+TIMEOUTS = (5, 20, 300)
+PAUSES = (0.1, 1.0, 4.0, 6.0, 11.0, 16.0, 35.0)
+CALM_ROUNDS = 400
+STEP_NAMES = ("assign", "recover", "create", "monitor")
+
+
+class World:
+    """The whole model. ``check`` fails when an invariant does not hold."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.loop = QuietLoop(self.clock)
+        self.loop.set_exception_handler(self._failed)
+        self.network = Network()
+        self.cluster = ModelCluster(self.clock)
+        self.judge = Judge(self.clock)
+        self.cluster.judges.append(self.judge.stored)
+        self.cluster.watchers.append(self.judge.watch)
+        self.lease = Lease()
+        self.processes: dict[str, Process] = {}
+        """By name of the pod: the process that runs, or ran last, in it."""
+        self._names = 0
+        self._finished_tasks = 0
+        seed = ControlRoom(self.cluster, clock=self.clock)
+        for number, slots in enumerate(SLOTS):
+            seed.add_agent(f"{POOL}-{number}", slots=slots)
+        self.replicas = [self._new_replica() for _ in range(REPLICAS)]
+        self.kubelets()
+        self.take_over(0)
+        self.catch_up(0)
+
+    def close(self) -> None:
+        """End the event loop."""
+        self.loop.abandon()
+        self.loop.close()
+
+    def check(self) -> None:
+        """Fail if an invariant does not hold.
+
+        Raises:
+            Broken: An invariant does not hold.
+        """
+        for replica in self.replicas:
+            self.judge.found.extend(replica.link.faults)
+        self.judge.require()
+
+    def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.judge.blame(f"unexpected: {context['message']}: {error!r}")
+
+    # People
+
+    def create_task(self, number: int) -> None:
+        """Somebody creates a Task."""
+        if len(self._tasks()) >= MOST_TASKS:
+            return
+        number, retries = divmod(number, 4)
+        number, quick = divmod(number, len(TIMEOUTS))
+        number, priority = divmod(number, 2)
+        self._names += 1
+        self.cluster.put(
+            Kind.TASK,
+            {
+                "apiVersion": "agentcorps.dev/v1alpha1",
+                "kind": "Task",
+                "metadata": {"namespace": NAMESPACE, "name": f"task-{self._names}"},
+                "spec": {
+                    "pool": POOL,
+                    "requires": ["sum"],
+                    "input": {},
+                    "priority": priority,
+                    "timeoutSeconds": TIMEOUTS[quick],
+                    "retry": {"limit": retries},
+                    "cancel": False,
+                },
+                "status": {"observedGeneration": -1, "phase": "Queued"},
+            },
+        )
+
+    def cancel_task(self, number: int) -> None:
+        """Somebody sets spec.cancel."""
+        key = pick(self._tasks(), number)
+        if key is not None:
+            self.cluster.change(Kind.TASK, key, _cancel)
+
+    def delete_task(self, number: int) -> None:
+        """Somebody deletes a Task."""
+        key = pick(self._tasks(), number)
+        if key is not None:
+            self.judge.forget(self.cluster.remove(Kind.TASK, key)["metadata"]["uid"])
+
+    def edit_task(self, number: int) -> None:
+        """Somebody edits labels: the next write of the status meets a newer version."""
+        key = pick(self._tasks(), number)
+        if key is not None:
+            self.cluster.change(Kind.TASK, key, lambda _: None)
+
+    # The network and the watch
+
+    def pass_message(self, number: int) -> None:
+        """One message arrives, whichever."""
+        self._let(pick(self.network.passable(), number), arrive=True)
+
+    def pass_messages(self, number: int) -> None:
+        """All messages under way arrive, and some more rounds of those that follow."""
+        for _ in range(1 + number % 4):
+            for message in self.network.swift():
+                if not message.arrival.done() and message.may_pass:
+                    self._let(message, arrive=True)
+
+    def lose_message(self, number: int) -> None:
+        """A message is lost."""
+        self._let(pick(self.network.passable(), number), arrive=False)
+
+    def hold_up(self, number: int) -> None:
+        """A message takes long; everything else goes on."""
+        message = pick(self.network.swift(), number)
+        if message is not None:
+            message.slow = True
+
+    def _let(self, message: Message | None, *, arrive: bool) -> None:
+        if message is not None:
+            self.network.let(message, arrive=arrive)
+            self.loop.settle()
+
+    def watch(self, number: int) -> None:
+        """A replica takes in some events of one kind."""
+        number, most = divmod(number, 4)
+        number, kind = divmod(number, len(FEEDS))
+        replica = pick(self._running(), number)
+        if replica is not None:
+            replica.observe(FEEDS[kind], most + 1)
+            self.loop.settle()
+
+    def watch_all(self, number: int) -> None:
+        """A replica takes in all that there is."""
+        replica = pick(self._running(), number)
+        if replica is not None:
+            self._observe_all(replica)
+
+    def cut_watch(self, number: int) -> None:
+        """A watch is cut, and a list takes its place."""
+        number, kind = divmod(number, len(FEEDS))
+        replica = pick(self._running(), number)
+        if replica is not None:
+            replica.relist(FEEDS[kind])
+
+    def _observe_all(self, replica: Replica) -> None:
+        for kind in FEEDS:
+            replica.observe(kind, len(replica.feeds[kind]))
+        self.loop.settle()
+
+    # Replicas
+
+    def decide(self, number: int) -> None:
+        """A leader decides about tasks."""
+        replica = pick(self._leaders(), number)
+        if replica is not None:
+            replica.step("assign")
+
+    def routine(self, number: int) -> None:
+        """A moment without a fault: news arrive, decisions are made, agents call."""
+        for replica in self._running():
+            self._observe_all(replica)
+        for replica in self._leaders():
+            for name in STEP_NAMES[: 1 + number % len(STEP_NAMES)]:
+                replica.step(name)
+        self.agents_turn(1)
+        self.pass_messages(number)
+
+    def tend(self, number: int) -> None:
+        """A leader runs a step of another loop."""
+        number, step = divmod(number, 3)
+        replica = pick(self._leaders(), number)
+        if replica is not None:
+            replica.step(STEP_NAMES[1 + step])
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP to a replica."""
+        replica = pick(self._running(), number)
+        if replica is not None:
+            replica.pause()
+
+    def resume(self, number: int) -> None:
+        """SIGCONT to a replica."""
+        replica = pick([one for one in self.replicas if one.paused], number)
+        if replica is not None:
+            replica.resume()
+            self.loop.settle()
+
+    def cut_off(self, number: int) -> None:
+        """The Lease is out of a replica's reach, or within it again."""
+        replica = pick(self.replicas, number)
+        if replica is not None:
+            replica.cut_off = not replica.cut_off
+
+    def kill(self, number: int) -> None:
+        """SIGKILL to a replica; the kubelet starts another."""
+        place = number % len(self.replicas)
+        self._replace(place)
+
+    def end_deposed(self, _: int) -> None:
+        """Whoever lost the Lease notices, and ends."""
+        for place, replica in enumerate(self.replicas):
+            if replica.led and not replica.term.leading and replica.runs:
+                self._replace(place)
+
+    def take_over(self, number: int) -> None:
+        """A standby takes a Lease that is free or has run out."""
+        free = self.lease.holder is None
+        if not free and self.clock.seconds - self.lease.renewed < LEASE_SECONDS:
+            return
+        replica = pick([one for one in self._running() if not one.led], number)
+        if replica is not None:
+            replica.take(self.lease)
+
+    def catch_up(self, number: int) -> None:
+        """Who took the Lease lists everything, and begins."""
+        fresh = [one for one in self._running() if one.led and not one.duty_began]
+        replica = pick(fresh, number)
+        if replica is not None:
+            replica.catch_up()
+            self.loop.settle()
+
+    def _replace(self, place: int) -> None:
+        old = self.replicas[place]
+        old.kill()
+        for process in self.processes.values():
+            if process.session is not None and process.session.replica is old:
+                process.hang_up()
+            for work in process.works.values():
+                if work.call is not None and work.call.replica is old:
+                    work.call.open = False
+                    work.call = None
+        self.judge.found.extend(old.link.faults)
+        self.replicas[place] = self._new_replica()
+        self.loop.settle()
+
+    def _new_replica(self) -> Replica:
+        return Replica(self.cluster, self.network, self.loop)
+
+    # Agents
+
+    def agent_turn(self, number: int) -> None:
+        """An agent makes its next session call."""
+        number, where = divmod(number, len(self.replicas))
+        process = pick(self._processes(), number)
+        if process is not None:
+            process.turn(self.replicas[where])
+
+    def agents_turn(self, number: int) -> None:
+        """Every agent calls the replica that the Service names, and reports what is done."""
+        target = self.lease.holder if number % 3 else pick(self.replicas, number)
+        for process in self._processes():
+            if target is not None and not target.dead:
+                self._act(process, target)
+
+    def _act(self, process: Process, replica: Replica) -> None:
+        process.turn(replica)
+        for work in list(process.works.values()):
+            process.report(work, replica)
+
+    def finish_work(self, number: int) -> None:
+        """The work on an attempt is done, well or not."""
+        number, how = divmod(number, 5)
+        works = [(p, w) for p in self._processes() for w in p.works.values() if w.outcome is None]
+        found = pick(works, number)
+        if found is not None:
+            found[0].finish(found[1], good=how < 3, retryable=how != 4)
+
+    def report(self, number: int) -> None:
+        """An outcome is sent (again)."""
+        number, where = divmod(number, len(self.replicas))
+        found = pick([(p, w) for p in self._processes() for w in p.works.values()], number)
+        if found is not None:
+            found[0].report(found[1], self.replicas[where])
+
+    def hang_up(self, number: int) -> None:
+        """An agent gives up a call."""
+        process = pick(self._processes(), number)
+        if process is not None:
+            process.hang_up()
+            self.loop.settle()
+
+    def crash(self, number: int) -> None:
+        """The process of an agent dies."""
+        process = pick(self._processes(), number)
+        if process is not None:
+            process.die()
+            self.loop.settle()
+
+    def say_goodbye(self, number: int) -> None:
+        """The process of an agent has to end."""
+        process = pick(self._processes(), number)
+        if process is not None:
+            process.leave()
+            self.loop.settle()
+
+    def delete_pod(self, number: int) -> None:
+        """Somebody deletes a pod."""
+        pods = [(key, pod) for (kind, key), pod in self.cluster.objects.items() if kind is Kind.POD]
+        found = pick(pods, number)
+        if found is not None:
+            key, pod = found
+            self.loop.begin(self.cluster.delete(Kind.POD, key, uid=pod["metadata"]["uid"]))
+
+    def kubelets(self, _: int = 0) -> None:
+        """Pods that are being deleted end, processes that are missing start."""
+        for (kind, key), pod in list(self.cluster.objects.items()):
+            if kind is Kind.POD:
+                self._tend_pod(key, pod)
+        self.loop.settle()
+
+    def _tend_pod(self, key: Key, pod: dict[str, Any]) -> None:
+        process = self.processes.get(key.name)
+        mine = process is not None and process.identity.pod_uid == pod["metadata"]["uid"]
+        if "deletionTimestamp" in pod["metadata"]:
+            if process is not None and mine:
+                process.die()
+            self.cluster.remove(Kind.POD, key)
+        elif process is None or not mine or not process.alive:
+            self._names += 1
+            agent = self.cluster.objects[Kind.AGENT, key]
+            self.processes[key.name] = Process(
+                PodIdentity(key, pod["metadata"]["uid"]),
+                f"instance-{self._names}",
+                agent["spec"]["slots"],
+                (self.loop, self.network, self.judge),
+            )
+
+    # Time
+
+    def let_time_pass(self, number: int) -> None:
+        """Time passes; whoever runs and holds the Lease renews it in time."""
+        left = pick(PAUSES, number) or 0.0
+        while left > 0:
+            step = min(left, 2.0)
+            left -= step
+            self.clock.advance(step)
+            for replica in self.replicas:
+                replica.renew(self.lease)
+            self.loop.settle()
+
+    # The end
+
+    def calm_down(self) -> None:
+        """The faults stop; within bounds, every Task ends.
+
+        Raises:
+            Broken: A Task does not end, or an invariant does not hold.
+        """
+        for replica in self.replicas:
+            replica.cut_off = False
+            if replica.paused:
+                replica.resume()
+        for number in range(CALM_ROUNDS):
+            if not self.judge.unfinished():
+                break
+            self._calm_round(number)
+            self.check()
+        else:
+            states = {uid: self.judge._status[uid] for uid in self.judge.unfinished()}
+            self.judge.blame(f"did not end in {CALM_ROUNDS} rounds: {states}")
+        self.check()
+
+    def _calm_round(self, number: int) -> None:
+        self.end_deposed(0)
+        self.take_over(0)
+        self.catch_up(0)
+        self.kubelets()
+        for replica in self._running():
+            self._observe_all(replica)
+        for replica in self._leaders():
+            for name in STEP_NAMES:
+                replica.step(name)
+        for process in self._processes():
+            if process.session is not None and process.session.replica is not self.lease.holder:
+                process.hang_up()
+            for work in process.works.values():
+                if work.outcome is None:
+                    process.finish(work, good=True)
+        self.agents_turn(1)
+        for message in self.network.passable():
+            message.slow = False
+        self.pass_messages(3)
+        self.let_time_pass(1 + number % 2)
+
+    # What there is to choose from
+
+    def _tasks(self) -> list[Key]:
+        return [key for kind, key in self.cluster.objects if kind is Kind.TASK]
+
+    def _running(self) -> list[Replica]:
+        return [one for one in self.replicas if one.runs]
+
+    def _leaders(self) -> list[Replica]:
+        return [one for one in self.replicas if one.runs and one.led]
+
+    def _processes(self) -> list[Process]:
+        return [one for one in self.processes.values() if one.alive]
+
+
+def pick(choices: Sequence[Choice], number: int) -> Choice | None:
+    """Choose by a number; None when there is nothing to choose from."""
+    return choices[number % len(choices)] if choices else None
+
+
+def _cancel(task: dict[str, Any]) -> None:
+    task["spec"]["cancel"] = True
+    task["metadata"]["generation"] += 1

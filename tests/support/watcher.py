@@ -1,0 +1,139 @@
+"""The independent watcher: its own connection, its own code, its own memory of every event."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from support.invariants import (
+    DELETED,
+    Ledger,
+    Sight,
+    binding_faults,
+    ending_faults,
+    execution_faults,
+)
+from support.raw_api import Json, RawApi, RawApiError
+
+TASKS = "/apis/agentcorps.dev/v1alpha1/namespaces/{}/tasks"
+PODS = "/api/v1/namespaces/{}/pods"
+RETRY_SECONDS = 0.3
+GONE = 410
+
+
+class _Stream(threading.Thread):
+    """Follows one collection from its creation on, over every outage of the API server."""
+
+    def __init__(self, api: RawApi, path: str) -> None:
+        super().__init__(name=f"watch {path}", daemon=True)
+        self._api = api
+        self._path = path
+        self._version = ""
+        self._ending = threading.Event()
+        self._known: dict[str, Json] = {}
+        self.events: list[tuple[str, Json]] = []
+        self.gaps = 0
+        """How often events may have been missed (410: the position was too old)."""
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                if not self._version:
+                    self._list()
+                for event in self._api.watch(self._path, self._version, seconds=5):
+                    self._take(event)
+                    if self._ending.is_set():
+                        return
+            except (RawApiError, OSError, ValueError) as error:
+                if isinstance(error, RawApiError) and error.status == GONE:
+                    self._version = ""
+                    self.gaps += 1
+                self._ending.wait(RETRY_SECONDS)
+
+    def end(self) -> None:
+        """Stop soon; a watch that is open ends by itself."""
+        self._ending.set()
+
+    def _list(self) -> None:
+        found = self._api.get(self._path)
+        present = {item["metadata"]["uid"]: item for item in found["items"]}
+        for uid in set(self._known) - set(present):
+            self._note(DELETED, self._known[uid])
+        for item in present.values():
+            self._note("ADDED", item)
+        self._version = found["metadata"]["resourceVersion"]
+
+    def _take(self, event: Json) -> None:
+        if event["type"] == "ERROR":
+            raise RawApiError(event["object"].get("code", 500), "watch")
+        self._version = event["object"]["metadata"]["resourceVersion"]
+        if event["type"] != "BOOKMARK":
+            self._note(event["type"], event["object"])
+
+    def _note(self, kind: str, obj: Json) -> None:
+        uid = obj["metadata"]["uid"]
+        if kind == DELETED:
+            self._known.pop(uid, None)
+        else:
+            self._known[uid] = obj
+        self.events.append((kind, obj))
+
+
+class Watcher:
+    """Remembers every state that Tasks and Pods of a namespace were in, and judges them."""
+
+    def __init__(self, kubeconfig: Path, namespace: str, ledger: Ledger) -> None:
+        """Prepare; ``with`` watches."""
+        api = RawApi(kubeconfig)
+        self._tasks = _Stream(api, TASKS.format(namespace))
+        self._pods = _Stream(api, PODS.format(namespace))
+        self._ledger = ledger
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._tasks.start()
+        self._pods.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End; nobody waits for it."""
+        self._tasks.end()
+        self._pods.end()
+
+    @property
+    def sights(self) -> list[Sight]:
+        """Every state of every Task, in order."""
+        return [Sight.of(kind, task) for kind, task in list(self._tasks.events)]
+
+    def latest(self) -> dict[str, Sight]:
+        """The last state of each Task, by UID."""
+        return {sight.uid: sight for sight in self.sights}
+
+    def pods_made(self) -> int:
+        """How many pods there ever were."""
+        return len({pod["metadata"]["uid"] for _, pod in list(self._pods.events)})
+
+    def faults(
+        self, slots: Mapping[str, int], created: Iterable[str], gone: Iterable[str] = ()
+    ) -> list[str]:
+        """Return every breach of an invariant that was seen.
+
+        Args:
+            slots: By agent name.
+            created: UIDs of the Tasks that were submitted.
+            gone: UIDs of those that the test deleted.
+        """
+        sights = self.sights
+        missed = [] if not self._tasks.gaps else ["the watcher itself missed events"]
+        return [
+            *missed,
+            *binding_faults(sights, slots),
+            *ending_faults(sights, created, gone),
+            *execution_faults(self._ledger.executions),
+        ]
