@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ async def served(context: ssl.SSLContext) -> AsyncIterator[int]:
     """Serve TLS on a free port."""
 
     async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Shake hands and hang up."""
         writer.close()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
@@ -86,7 +88,7 @@ async def test_renewal_keeps_the_trust(kubeconfig: Path, namespace: str) -> None
 
 async def test_a_live_server_gets_the_renewed_one(kubeconfig: Path, namespace: str) -> None:
     """New connections to a running server are shown the renewed certificate."""
-    clock = HandClock()
+    clock = HandClock(wall=time.time() - TEN_MONTHS)
     async with connected(kubeconfig) as api:
         keeper = store(api, namespace, clock)
         first = await keeper.ensure()
@@ -98,6 +100,7 @@ async def test_a_live_server_gets_the_renewed_one(kubeconfig: Path, namespace: s
             clock.turn(TEN_MONTHS)
 
             async def another() -> bool:
+                """Tell whether the server presents something new."""
                 return await presented(port, first.ca_pem, "localhost") != before
 
             assert await answered(another, "renewed certificate")
