@@ -1,6 +1,7 @@
 """The gateway's certificate in a real Secret."""
 
 import asyncio
+import base64
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -84,6 +85,20 @@ async def test_renewal_keeps_the_trust(kubeconfig: Path, namespace: str) -> None
     assert second.ca_pem == first.ca_pem
     assert second.not_after > first.not_after
     assert third.chain_pem == second.chain_pem
+
+
+async def test_a_deleted_secret_is_put_back_as_it_was(kubeconfig: Path, namespace: str) -> None:
+    """Whoever deletes the Secret does not cut off the agents that trust its authority."""
+    clock = HandClock()
+    async with connected(kubeconfig) as api:
+        keeper = store(api, namespace, clock)
+        first = await keeper.ensure()
+        path = f"/api/v1/namespaces/{namespace}/secrets/agentcorps-gateway-tls"
+        await api.request("DELETE", path)
+        second = await keeper.ensure()
+        stored = await secret(api, namespace)
+    assert second == first
+    assert base64.b64decode(stored["data"]["ca.crt"]).decode() == first.ca_pem
 
 
 async def test_a_live_server_gets_the_renewed_one(kubeconfig: Path, namespace: str) -> None:
