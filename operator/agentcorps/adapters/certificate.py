@@ -101,7 +101,7 @@ class CertificateStore:
         try:
             secret = await self._api.request("GET", path)
         except NotFound:
-            # A Secret that somebody deleted is put back: agents trust the authority they were given.
+            # Put back what somebody deleted: agents trust the authority that they were given.
             made = self._held or issue(self._names, now)
             await self._api.request("POST", self._collection, body=self._secret(made))
             _LOG.info("certificate.made", not_after=made.not_after)
