@@ -15,7 +15,7 @@ PHASES = '{.status.phase}{"\\n"}'
 
 
 class Diary:
-    """Watches a Task with kubectl while the block runs, and a little longer for what is late."""
+    """Watches a Task with kubectl while the block runs; what comes after it is not seen."""
 
     def __init__(self, kubectl: Kubectl, task: str) -> None:
         """Prepare; `with` watches."""
