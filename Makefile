@@ -50,7 +50,6 @@ lint: venv ## Style of Python, shell and YAML; a sentence on every test
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
 	@$(BIN)/yamllint --strict .
-	@$(BIN)/interrogate --quiet tests
 	@echo "lint: ok"
 
 .PHONY: types

@@ -22,9 +22,16 @@ LOOK_SECONDS = 0.3
 
 
 def show_cluster(screen: Screen) -> None:
-    """Show which cluster this is."""
+    """Show which cluster this is.
+
+    Raises:
+        DemoError: None answers.
+    """
     screen.step("The cluster")
-    nodes = read("nodes")["items"]
+    try:
+        nodes = read("nodes")["items"]
+    except DemoError as error:
+        raise DemoError(f"no cluster answers, `make run` starts one ({error})") from error
     real = [node for node in nodes if node["metadata"].get("labels", {}).get("type") != "kwok"]
     for node in real:
         info = node["status"]["nodeInfo"]

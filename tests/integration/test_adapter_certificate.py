@@ -1,7 +1,9 @@
 """The gateway's certificate in a real Secret."""
 
 import asyncio
+import base64
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ async def served(context: ssl.SSLContext) -> AsyncIterator[int]:
     """Serve TLS on a free port."""
 
     async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Shake hands and hang up."""
         writer.close()
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
@@ -84,9 +87,23 @@ async def test_renewal_keeps_the_trust(kubeconfig: Path, namespace: str) -> None
     assert third.chain_pem == second.chain_pem
 
 
+async def test_a_deleted_secret_is_put_back_as_it_was(kubeconfig: Path, namespace: str) -> None:
+    """Whoever deletes the Secret does not cut off the agents that trust its authority."""
+    clock = HandClock()
+    async with connected(kubeconfig) as api:
+        keeper = store(api, namespace, clock)
+        first = await keeper.ensure()
+        path = f"/api/v1/namespaces/{namespace}/secrets/agentcorps-gateway-tls"
+        await api.request("DELETE", path)
+        second = await keeper.ensure()
+        stored = await secret(api, namespace)
+    assert second == first
+    assert base64.b64decode(stored["data"]["ca.crt"]).decode() == first.ca_pem
+
+
 async def test_a_live_server_gets_the_renewed_one(kubeconfig: Path, namespace: str) -> None:
     """New connections to a running server are shown the renewed certificate."""
-    clock = HandClock()
+    clock = HandClock(wall=time.time() - TEN_MONTHS)
     async with connected(kubeconfig) as api:
         keeper = store(api, namespace, clock)
         first = await keeper.ensure()
@@ -98,6 +115,7 @@ async def test_a_live_server_gets_the_renewed_one(kubeconfig: Path, namespace: s
             clock.turn(TEN_MONTHS)
 
             async def another() -> bool:
+                """Tell whether the server presents something new."""
                 return await presented(port, first.ca_pem, "localhost") != before
 
             assert await answered(another, "renewed certificate")

@@ -39,6 +39,7 @@ async def written(api: ApiConnection, namespace: str, count: int) -> list[dict[s
     """Wait for a number of Events in a namespace, and return them."""
 
     async def read() -> list[dict[str, Any]]:
+        """Return the Events once there are enough."""
         answer = await api.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
         found = list(answer["items"])
         return found if len(found) >= count else []

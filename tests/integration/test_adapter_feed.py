@@ -125,6 +125,7 @@ async def test_no_ghosts_after_a_relist(kubeconfig: Path, namespace: str) -> Non
             await watching(proxy)
 
             def expired(request: web.Request) -> web.Response | None:
+                """Refuse the next watch's position, once."""
                 if "watch" not in request.query:
                     return None
                 proxy.fault = None
@@ -216,6 +217,7 @@ async def test_a_failing_callback_stops_nothing(kubeconfig: Path, namespace: str
     picture = Picture()
 
     def failing(event: str, record: tuple[str, int]) -> None:
+        """Fail on `a`, take the rest."""
         if record[0] == "a":
             raise RuntimeError("a fault of the receiver")
         picture.change(event, record)

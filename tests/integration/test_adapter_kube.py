@@ -147,6 +147,7 @@ async def test_expired_pages_start_over(kubeconfig: Path, namespace: str) -> Non
         expired: list[str] = []
 
         def expire_once(request: web.Request) -> web.Response | None:
+            """Refuse the first request for a following page."""
             if "continue" not in request.query or expired:
                 return None
             expired.append(request.path)

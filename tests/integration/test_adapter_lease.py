@@ -95,10 +95,10 @@ async def test_the_first_one_leads(kubeconfig: Path, namespace: str) -> None:
     clock = HandClock()
     async with connected(kubeconfig) as api:
         first = candidate(api, namespace, "one", clock)
-        assert not first.elector.leading
+        before = first.elector.leading
         await first.acquire()
         spec = await lease(api, namespace)
-    assert first.elector.leading
+    assert (before, first.elector.leading) == (False, True)
     assert spec["holderIdentity"] == "one"
     assert spec["leaseTransitions"] == first.elector.epoch > 0
     assert spec["leaseDurationSeconds"] == 15
@@ -254,6 +254,7 @@ async def test_a_lost_answer_costs_nothing(kubeconfig: Path, namespace: str) -> 
     lost: list[str] = []
 
     def lose_one(request: web.Request) -> bool:
+        """Choose the first renewal."""
         if request.method != "PUT" or lost:
             return False
         lost.append(request.path)

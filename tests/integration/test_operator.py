@@ -1,6 +1,6 @@
 """The whole operator as a process against a real API server, with real SDK agents.
 
-The control plane runs no pods, so the agents are threads with the tokens of pods that exist as objects.
+No pods run there, so agents are threads with the tokens of pods that are mere objects.
 """
 
 import asyncio

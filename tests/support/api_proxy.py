@@ -86,6 +86,7 @@ class ApiProxy:
         return sum(seen == method and part in path for seen, path in self.requests)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, or whatever the proxy was told to do instead."""
         self.requests.append((request.method, request.path_qs))
         await self._speaking.wait()
         if self.refusing:
@@ -94,6 +95,7 @@ class ApiProxy:
         return answer or await self._forward(request)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
+        """Ask the real server, with its credentials."""
         access = self._source.access()
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}
         if access.authorization:
@@ -117,6 +119,7 @@ class ApiProxy:
     async def _relay(
         self, request: web.Request, upstream: aiohttp.ClientResponse
     ) -> web.StreamResponse:
+        """Pass an answer on as it arrives."""
         headers = {
             name: text for name, text in upstream.headers.items() if name.lower() not in _HOP
         }
@@ -157,5 +160,6 @@ class Proxied:
 
 
 def _abort(request: web.Request) -> None:
+    """Break off the connection that a request came by."""
     if request.transport is not None:
         request.transport.abort()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from support import objects
-from support.kubectl import Kubectl
 from support.poll import until
+
+if TYPE_CHECKING:
+    from support.kubectl import Kubectl
 
 SUPPORT = Path(__file__).parent
 TERMINAL = {"Succeeded", "Failed", "Cancelled", "TimedOut"}
@@ -110,18 +112,6 @@ class Crew:
         """Return a Task."""
         return self.kubectl.get(f"task/{name}")
 
-    def running(self, name: str) -> Json:
-        """Wait until a Task's agent has it in hand, and return the Task.
-
-        The agent says so by its first progress or, where it says none, by being delivered to.
-        """
-
-        def works() -> Json | None:
-            task = self.task(name)
-            return task if task["status"]["phase"] == "Running" else None
-
-        return until(works, f"task {name} running", seconds=TASK_SECONDS)
-
     def started(self, name: str, attempt: int = 1) -> Json:
         """Wait until the log of the agent's pod says that it works on a Task; returns the Task."""
 
@@ -130,11 +120,14 @@ class Crew:
             status = task["status"]
             if status["phase"] != "Running" or status["attempt"] != attempt:
                 return None
-            log = self.kubectl.run("logs", f"pod/{status['agentName']}").stdout
-            uid = task["metadata"]["uid"]
-            return task if (uid, attempt) in starts(log) else None
+            begun = self.starts_of(status["agentName"])
+            return task if (task["metadata"]["uid"], attempt) in begun else None
 
         return until(told, f"attempt {attempt} of {name} at work", seconds=TASK_SECONDS)
+
+    def starts_of(self, agent: str) -> list[tuple[str, int]]:
+        """Return (uid, attempt) of each attempt that an agent's log says it started, in order."""
+        return _starts(self.kubectl.run("logs", f"pod/{agent}").stdout)
 
     def ended(self, name: str) -> Json:
         """Wait until a Task is in a terminal phase, and return it."""
@@ -152,8 +145,7 @@ class Crew:
         assert done.ok, done.stderr
 
 
-def starts(log: str) -> list[tuple[str, int]]:
-    """Return (uid, attempt) of each attempt that an agent's log says it started, in order."""
+def _starts(log: str) -> list[tuple[str, int]]:
     found = []
     for line in log.splitlines():
         try:

@@ -32,6 +32,8 @@ async def crew(given: dict[str, Any], ctx: Context) -> dict[str, Any]:
             os._exit(3)
         case "sleep":
             await asyncio.sleep(given["seconds"])
+        case _:
+            pass
     return {"given": given, "by": os.environ["AGENTCORPS_AGENT"], "attempt": ctx.attempt}
 
 
@@ -45,7 +47,7 @@ async def _held(ctx: Context) -> None:
     """Wait until a file of the Task's name appears in /tmp."""
     gate = Path("/tmp", ctx.name)  # noqa: S108 -- the one writable folder of the pod
     ctx.progress(50, "held")
-    while not gate.exists():  # noqa: ASYNC110 -- made by another process
+    while not await asyncio.to_thread(gate.exists):  # noqa: ASYNC110 -- another process makes it
         await asyncio.sleep(LOOK_SECONDS)
 
 

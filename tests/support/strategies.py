@@ -163,10 +163,12 @@ class World:
 
 
 def _task_step(task: TaskRecord) -> Step:
+    """The observation of a task."""
     return lambda state: state.observe_task(task, NOW)
 
 
 def _seat_steps(seat: Seat) -> list[Step]:
+    """The observations of an agent, its pod and its process."""
     steps: list[Step] = [lambda state: state.observe_agent(seat.agent)]
     pod = seat.pod
     if pod is not None:
@@ -177,6 +179,7 @@ def _seat_steps(seat: Seat) -> list[Step]:
 
 
 def _connect(state: State, seat: Seat) -> None:
+    """Let the agent's process say hello and open a poll."""
     if seat.session is not None:
         state.open_session(seat.session)
         state.offer(seat.key, seat.offer)
@@ -196,10 +199,12 @@ def state_of(*tasks: TaskRecord, seats: Iterable[Seat] = ()) -> State:
 
 
 def _with_session(seat: Seat, **fields: Any) -> Seat:
+    """The seat with another session."""
     return replace(seat, session=seat.session and replace(seat.session, **fields))
 
 
 def _with_agent(seat: Seat, **fields: Any) -> Seat:
+    """The seat with another record of its agent."""
     return replace(seat, agent=replace(seat.agent, **fields))
 
 
@@ -285,6 +290,7 @@ def _running(seat: Seat, code: int) -> list[TaskRecord]:
 
 
 def _world(seat_codes: list[int], task_codes: list[int]) -> World:
+    """Decode a world."""
     fleet = [_seat(number, code) for number, code in enumerate(seat_codes)]
     tasks = [_waiting(number, code, fleet) for number, code in enumerate(task_codes)]
     for seat, code in zip(fleet, seat_codes, strict=True):

@@ -36,6 +36,7 @@ OPERATIONS: dict[str, Callable[[TaskRecord, Now], TaskRecord]] = {
 
 
 def _requeue(reason: str, *, counted: bool) -> Callable[[TaskRecord, Now], TaskRecord]:
+    """The operation that ends an attempt for this reason."""
     return lambda task, now: lifecycle.requeue(task, reason, "again", counted=counted, now=now)
 
 

@@ -218,6 +218,7 @@ def test_the_agent_that_has_been_idle_for_longest_comes_first() -> None:
 
 
 def _returned(reason: str, seat: Seat) -> TaskRecord:
+    """A task that came back from an agent, uncounted."""
     return lifecycle.requeue(bound(a_task(), seat), reason, "", counted=False, now=NOW)
 
 

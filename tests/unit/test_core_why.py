@@ -149,12 +149,25 @@ def test_a_task_that_does_not_wait_is_told(task: TaskRecord, message: str) -> No
     assert why(task).message == message
 
 
-@pytest.mark.parametrize("defect", [name for name in DEFECTS if name != "standing alone"])
-def test_an_agent_that_gets_nothing_is_not_called_free(defect: str) -> None:
-    """What keeps work from an agent shows in the verdict on it."""
+@pytest.mark.parametrize(
+    ("defect", "verdict"),
+    [
+        ("no session", "starting"),
+        ("no pod", "starting"),
+        ("session of an earlier pod", "starting"),
+        ("pod being deleted", "being deleted"),
+        ("said goodbye", "draining"),
+        ("no open poll", "connected, but asking for no work"),
+        ("draining", "draining"),
+        ("unhealthy", "unhealthy"),
+        ("being deleted", "being deleted"),
+        ("invalid", "invalid"),
+    ],
+)
+def test_what_keeps_work_from_an_agent_is_told(defect: str, verdict: str) -> None:
+    """Each thing that is in the way of an agent has its own word."""
     state = state_of(a_task(), seats=[DEFECTS[defect](a_seat())])
-    (verdict,) = why(a_task(), *candidates_from_state(state, CREW)).filters
-    assert verdict[1] != "free"
+    assert why(a_task(), *candidates_from_state(state, CREW)).filters == [("crew-0", verdict)]
 
 
 @given(worlds)
@@ -172,6 +185,7 @@ def test_who_is_left_waiting_has_no_free_agent(world: World) -> None:
 
 
 def _agent(name: str, status: dict[str, object], **metadata: object) -> dict[str, object]:
+    """An Agent as the API server lists it."""
     template = {"spec": {"containers": [{"name": "agent", "image": "agent:1"}]}}
     return {
         "metadata": {"name": name, "namespace": "east", "uid": name, "resourceVersion": "1"}

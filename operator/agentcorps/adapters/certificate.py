@@ -62,6 +62,7 @@ class CertificateStore:
         )
         self._clock = clock
         self._sleep = sleep
+        self._held: ServingCertificate | None = None
 
     async def ensure(self) -> ServingCertificate:
         """The certificate to serve with, made or renewed if necessary.
@@ -71,10 +72,12 @@ class CertificateStore:
         """
         for _ in range(_ATTEMPTS):
             try:
-                return await self._ensure()
+                self._held = await self._ensure()
             except (Conflict, NotFound):
                 # Another replica was faster: what it wrote is the certificate.
                 continue
+            else:
+                return self._held
         raise Unavailable(f"Secret {self._metadata['name']} changes all the time")
 
     async def keep(self, context: ssl.SSLContext, every: float = 3600.0) -> None:
@@ -98,7 +101,8 @@ class CertificateStore:
         try:
             secret = await self._api.request("GET", path)
         except NotFound:
-            made = issue(self._names, now)
+            # Put back what somebody deleted: agents trust the authority that they were given.
+            made = self._held or issue(self._names, now)
             await self._api.request("POST", self._collection, body=self._secret(made))
             _LOG.info("certificate.made", not_after=made.not_after)
             return made
@@ -106,8 +110,8 @@ class CertificateStore:
             stored = _stored(secret)
             due = renewed(stored, self._names, now)
         except BrokenCertificateError as error:
-            _LOG.warning("certificate.broken", error=str(error), remedy="made anew; restart agents")
-            due = stored = issue(self._names, now)
+            _LOG.warning("certificate.broken", error=str(error), remedy="made anew")
+            due = stored = self._held or issue(self._names, now)
         if due is None:
             return stored
         body = secret | {"data": (secret.get("data") or {}) | _data(due)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -137,8 +137,9 @@ async def _load(kubeconfig: str | None, context: str | None) -> Configuration:
             await load_kube_config(  # type: ignore[no-untyped-call] # the library has no types here
                 kubeconfig, context, configuration, persist_config=False
             )
-    except (ConfigException, OSError, ValueError, TypeError) as error:
-        raise CredentialsError(f"{where}: {error}") from error
+    except Exception as error:
+        # The loaders raise whatever their parsing runs into: YAML errors, KeyError, TypeError ...
+        raise CredentialsError(f"{where}: {' '.join(str(error).split())}") from error
     return configuration
 
 

@@ -27,6 +27,7 @@ _UNDATED_SECONDS = 60.0
 _NEGATIVE_SECONDS = 10.0
 _MOST_POSITIVE = 20_000
 _MOST_NEGATIVE = 2_000
+_MOST_GONE = 5_000
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 _JWT_PARTS = 3
@@ -54,6 +55,7 @@ class TokenReviews:
         self._turn = asyncio.Semaphore(_REVIEWS_AT_A_TIME)
         self._positive: OrderedDict[bytes, _Answer] = OrderedDict()
         self._negative: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     async def identify(self, token: str) -> PodIdentity | None:
         """The pod that the token is bound to; None for a foreign, expired or unknown token.
@@ -69,10 +71,17 @@ class TokenReviews:
         if known is None:
             async with self._turn:
                 known = self._known(digest) or await self._review(digest, token)
-        return known.identity
+        identity = known.identity
+        return None if identity is None or identity.pod_uid in self._gone else identity
 
     def forget(self, pod_uid: str) -> None:
-        """Forget the tokens of a pod that is gone."""
+        """Forget the tokens of a pod that is gone, for good: its UID never comes back.
+
+        The API server itself believes a token for some seconds after its pod was deleted.
+        """
+        self._gone[pod_uid] = None
+        while len(self._gone) > _MOST_GONE:
+            self._gone.popitem(last=False)
         for digest, answer in list(self._positive.items()):
             if answer.identity is not None and answer.identity.pod_uid == pod_uid:
                 del self._positive[digest]

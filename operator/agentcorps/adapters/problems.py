@@ -19,10 +19,11 @@ GONE = 410
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 _MAX_MESSAGE = 500
+_LONGEST_WAIT = 60.0
 # Field errors quote what was sent: `Invalid value: "secret": must be ...`, strings in Go's %q form.
 _QUOTED_VALUE = re.compile(
     r"((?:Invalid|Unsupported|Duplicate) value): "
-    r'(?:"(?:[^"\\]|\\.)*"|[\w.]*\{.*\}|[\w.]*\[.*\]|[^\s:]+)(?=: |$)',
+    r'(?:"(?:[^"\\]|\\.)*"|[\w.*\[\]]*\{.*\}|[\w.]*\[.*\]|[^\s:]+)(?=: |$)',
     re.DOTALL,
 )
 
@@ -78,9 +79,11 @@ def without_values(message: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float | None:
-    """Seconds to wait, from the header or else from the Status."""
+    """Seconds to wait, from the header or else from the Status; never more than a minute."""
     details = answer.get("details")
     told = headers.get("Retry-After") or (
         details.get("retryAfterSeconds") if isinstance(details, dict) else None
     )
-    return float(told) if told is not None and re.fullmatch(r"\d{1,6}", str(told)) else None
+    if told is None or not re.fullmatch(r"\d{1,6}", str(told)):
+        return None
+    return min(float(told), _LONGEST_WAIT)

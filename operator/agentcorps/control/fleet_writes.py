@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT_WRITES: Final = 16
 QUOTA_MARK: Final = "exceeded quota"
+TERMINATING_MARK: Final = "is being terminated"
 
 
 class FleetApplier:
@@ -220,7 +221,9 @@ class FleetApplier:
         ):
             return  # the watch brings the newer object, and the decision is made anew
         reason, message = _explain(error)
-        log.warning(
+        # A namespace that is being deleted takes no new objects: nothing is wrong.
+        note = log.info if TERMINATING_MARK in message else log.warning
+        note(
             "write failed",
             action=type(action).__name__,
             object=str(key),

@@ -9,6 +9,7 @@ from agentcorps.api.names import agent_name, agent_number
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.assessment import Standing, assess
 from agentcorps.core.records import Key
+from agentcorps.core.rollout import outdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,8 @@ def replicas(
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
     is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
     what is busy; the newest first among equals. A drained agent is deleted. One that is quarantined
-    is drained too, and another takes its place once it is gone.
+    is drained too, and another takes its place once it is gone. With neither too many nor too few,
+    agents of an earlier template are replaced (see `rollout`).
 
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
@@ -51,13 +53,20 @@ def replicas(
     actions += [Drain(a.key, "Quarantined") for a in sick if a.draining_since is None]
     active = [agent for agent in agents if is_active(agent, pool)]
     surplus = len(active) - pool.replicas
+
+    def worth(agent: AgentRecord) -> tuple[int, float, float, str]:
+        return _worth(state, agent, now, first_hello)
+
     if surplus > 0:
-        active.sort(key=lambda agent: _worth(state, agent, now, first_hello))
+        active.sort(key=worth)
         actions += [Drain(agent.key, "ScaledDown") for agent in active[:surplus]]
-    else:
+    elif surplus < 0:
         # Until they are gone, those in quarantine hold their places: no pod more than replicas.
         missing = max(0, -surplus - len(sick))
         actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, missing)]
+    else:
+        old = outdated(state, pool, active, now, first_hello, worth)
+        actions += [Drain(agent.key, "Outdated") for agent in old]
     return actions
 
 
