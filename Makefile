@@ -66,7 +66,20 @@ unit: venv ## Tests without a cluster
 
 .PHONY: integration
 integration: venv tools ## Tests on a real API server of their own
-	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/integration tests/faults -m "integration or quick" $(PYTEST_ARGS)
+
+.PHONY: model
+model: venv ## A million moves through random histories of replicas, agents and API server
+	@$(BIN)/pytest tests/model $(PYTEST_ARGS)
+
+.PHONY: perf-idle
+perf-idle: venv tools ## CPU, memory and API writes while a thousand agents are idle
+	@$(BIN)/pytest -s tests/perf $(PYTEST_ARGS)
+
+# FAULTS=all crashes at every single write; FAULTS_REPORT=docs/reliability/faults.md writes the table.
+.PHONY: faults
+faults: venv tools ## Signals, a proxy that fails and lies, API server and etcd going away
+	@$(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
 .PHONY: e2e
 e2e: install ## Tests on real pods in the cluster of cluster-up

@@ -82,7 +82,7 @@ class _Converter:
             elif key not in _DROPPED:
                 result.update(self._translated(key, value))
         if schema.get("default") is not None:
-            result["default"] = schema["default"]
+            result["default"] = _without_nulls(schema["default"])
         if schema.get("uniqueItems"):
             result[LIST_TYPE] = "set"
         if result.get("type") == "array":
@@ -147,3 +147,10 @@ class _Converter:
 def schema_text(schema: Schema) -> Schema:
     """Return only the description of a schema."""
     return {"description": schema["description"]} if "description" in schema else {}
+
+
+def _without_nulls(default: Any) -> Any:
+    """A default without what is None in the model: there it means absent, which null is not."""
+    if isinstance(default, dict):
+        return {key: _without_nulls(value) for key, value in default.items() if value is not None}
+    return default

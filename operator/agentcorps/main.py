@@ -14,6 +14,7 @@ import uvloop
 from agentcorps.adapters.clock import ServerClock
 from agentcorps.adapters.connection import ApiConnection
 from agentcorps.adapters.credentials import Credentials, CredentialsError
+from agentcorps.adapters.files import raise_open_files
 from agentcorps.adapters.logs import configure_logs
 from agentcorps.gateway.app import build_app
 from agentcorps.gateway.probes import build_probes
@@ -183,6 +184,7 @@ def main() -> int:
     try:
         settings = Settings.from_environ()
         configure_logs(settings.log_level, settings.log_format)
+        raise_open_files()
         return uvloop.run(operate(settings))
     except (SettingsError, CredentialsError) as error:
         print(f"agentcorps: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it

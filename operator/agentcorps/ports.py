@@ -156,6 +156,9 @@ class Delivery(Protocol):
 class Identities(Protocol):
     """Tells which pod a token speaks for."""
 
+    def known(self, token: str) -> PodIdentity | None:
+        """The pod of a token that was found to be good before, without asking anybody."""
+
     async def identify(self, token: str) -> PodIdentity | None:
         """The pod that the token is bound to; None for a foreign, expired or unknown token."""
 

@@ -53,9 +53,12 @@ if TYPE_CHECKING:
     from agentcorps.adapters.connection import ApiConnection
     from agentcorps.adapters.credentials import Credentials
     from agentcorps.core.records import PodRecord, TaskRecord
+    from agentcorps.ports import Clock, Cluster, EventSink, Leadership
     from agentcorps.settings import Settings
 
 BACKSTOP_SECONDS = 2.0
+SLOW_BACKSTOP_SECONDS = 10.0
+"""For steps over all agents: they say themselves when time alone makes something due."""
 FLEET_REST_SECONDS = 0.05
 STATUS_REST_SECONDS = 0.5
 
@@ -79,6 +82,32 @@ class Operator:
     kopf: KopfThread
     vitals: Vitals
     trust: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports that the use cases work through."""
+
+    cluster: Cluster
+    clock: Clock
+    leadership: Leadership
+    events: EventSink
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """All of ``control``, around one state."""
+
+    state: State
+    kicks: Kicks
+    remembered: Remembered
+    writes: TaskWrites
+    deliveries: Deliveries
+    observer: Observer
+    progress: ProgressBook
+    calls: AgentCalls
+    tasks: TaskApplier
+    fleet: FleetApplier
 
 
 @dataclass(slots=True)
@@ -111,58 +140,17 @@ def build(
         loop: Where everything but kopf runs.
         kopf_ended: Told, in ``loop``, that kopf ended.
     """
-    state, kicks, remembered = State(), Kicks(), Remembered()
+    kube = KubeCluster(api)
     events = KubeEvents(api, instance=settings.identity, clock=clock)
     identities = TokenReviews(api, clock=clock)
     elector = _elector(settings, api, clock)
     duty = Duty(elector)
-    kube = KubeCluster(api)
-    cluster = DutifulCluster(kube, duty)
     trust = Trust(settings.gateway_url)
-
-    writes = TaskWrites(state, cluster, clock, kicks.all)
-    deliveries = Deliveries(state, cluster, clock)
-    observer = Observer(state, deliveries, clock, kicks, identities.forget)
-    gatekeeper = Gatekeeper(state, cluster, duty)
-    progress = ProgressBook(writes)
-    sessions = AgentSessions(state, gatekeeper, deliveries, writes, remembered, clock, kicks.all)
-    goodbyes = Goodbyes(state, gatekeeper, writes, events, clock, kicks.all)
-    reports = AgentReports(state, gatekeeper, writes, progress, remembered, events, clock)
-    tasks = TaskApplier(state, writes, deliveries, cluster, events, clock, remembered)
-    fleet = FleetApplier(state, cluster, events, remembered, clock, trust.address)
-    resync = Resync(state, observer, kube, kube, settings.watch_namespaces)
-
-    assign = Loop(
-        "assign_tasks",
-        AssignTasks(state, tasks, clock).step,
-        tick=BACKSTOP_SECONDS,
-    )
-    agents = Loop(
-        "fleet",
-        partial(
-            _in_turn,
-            RecoverTasks(state, tasks, remembered, clock),
-            ScaleAgents(state, fleet, remembered, clock),
-            CreateAgents(state, fleet, remembered, clock),
-        ),
-        tick=BACKSTOP_SECONDS,
-        rest=FLEET_REST_SECONDS,
-    )
-    statuses = Loop(
-        "monitor_agents",
-        MonitorAgents(state, fleet, remembered, clock).step,
-        tick=BACKSTOP_SECONDS,
-        rest=STATUS_REST_SECONDS,
-    )
-    kicks.connect(assign=assign, fleet=agents, statuses=statuses)
-    feeds = _feeds(settings, api, observer)
-    loops = (
-        assign,
-        agents,
-        statuses,
-        Loop("progress", progress.flush, tick=FLUSH_SECONDS),
-        Loop("resync", resync.step, tick=INTERVAL_SECONDS),
-    )
+    world = World(DutifulCluster(kube, duty), clock, duty, events)
+    rooms = use_cases(world, trust.address, identities.forget)
+    resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
+    feeds = _feeds(settings, api, rooms.observer)
+    loops = _loops(world, rooms, resync)
     kopf_thread = _kopf(settings, credentials, resync, loop, kopf_ended)
     return Operator(
         feeds=feeds,
@@ -171,15 +159,74 @@ def build(
         certificates=CertificateStore(api, namespace=settings.namespace, clock=clock),
         endpoint=GatewayEndpoint(api, namespace=settings.namespace),
         events=events,
-        calls=AgentCalls(sessions, reports, goodbyes),
+        calls=rooms.calls,
         identities=identities,
-        writes=writes,
+        writes=rooms.writes,
         resync=resync,
-        kicks=kicks,
+        kicks=rooms.kicks,
         loops=loops,
         kopf=kopf_thread,
         vitals=Vitals(feeds, loops, resync, lambda: kopf_thread.alive),
         trust=trust,
+    )
+
+
+def use_cases(
+    world: World, gateway: Callable[[], GatewayAddress], pod_gone: Callable[[str], None]
+) -> UseCases:
+    """Build everything of ``control`` around a new, empty state.
+
+    Args:
+        world: The ports.
+        gateway: Tells new pods where to call.
+        pod_gone: Told the UID of each pod that is gone.
+    """
+    state, kicks, remembered = State(), Kicks(), Remembered()
+    clock, events = world.clock, world.events
+    writes = TaskWrites(state, world.cluster, clock, kicks.all)
+    deliveries = Deliveries(state, world.cluster, clock)
+    gatekeeper = Gatekeeper(state, world.cluster, world.leadership)
+    progress = ProgressBook(writes)
+    sessions = AgentSessions(state, gatekeeper, deliveries, writes, remembered, clock, kicks)
+    goodbyes = Goodbyes(state, gatekeeper, writes, events, clock, kicks.all)
+    reports = AgentReports(state, gatekeeper, writes, progress, remembered, events, clock)
+    return UseCases(
+        state=state,
+        kicks=kicks,
+        remembered=remembered,
+        writes=writes,
+        deliveries=deliveries,
+        observer=Observer(state, deliveries, clock, kicks, pod_gone),
+        progress=progress,
+        calls=AgentCalls(sessions, reports, goodbyes),
+        tasks=TaskApplier(state, writes, deliveries, world.cluster, events, clock, remembered),
+        fleet=FleetApplier(state, world.cluster, events, remembered, clock, gateway),
+    )
+
+
+def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
+    """Build the loops, and let them hear each other's kicks."""
+    state, remembered, clock = rooms.state, rooms.remembered, world.clock
+    turn = partial(
+        _in_turn,
+        RecoverTasks(state, rooms.tasks, remembered, clock),
+        ScaleAgents(state, rooms.fleet, remembered, clock),
+        CreateAgents(state, rooms.fleet, remembered, clock),
+    )
+    assigner = AssignTasks(state, rooms.tasks, clock)
+    monitor = MonitorAgents(state, rooms.fleet, remembered, clock)
+    assign = Loop("assign_tasks", assigner.step, tick=BACKSTOP_SECONDS)
+    fleet = Loop("fleet", turn, tick=SLOW_BACKSTOP_SECONDS, rest=FLEET_REST_SECONDS)
+    statuses = Loop(
+        "monitor_agents", monitor.step, tick=SLOW_BACKSTOP_SECONDS, rest=STATUS_REST_SECONDS
+    )
+    rooms.kicks.connect(assign=assign, fleet=fleet, statuses=statuses)
+    return (
+        assign,
+        fleet,
+        statuses,
+        Loop("progress", rooms.progress.flush, tick=FLUSH_SECONDS),
+        Loop("resync", resync.step, tick=INTERVAL_SECONDS),
     )
 
 

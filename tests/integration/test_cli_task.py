@@ -52,7 +52,12 @@ def test_submit_creates_a_task(cli: Cli, kubectl: Kubectl) -> None:
         "input": {"text": "x", "n": None},
         "priority": -5,
         "timeoutSeconds": 60,
-        "retry": {"limit": 0},
+        "retry": {
+            "limit": 0,
+            "backoffSeconds": 5,
+            "maxBackoffSeconds": 300,
+            "reasons": ["AgentLost", "Timeout", "AgentError"],
+        },
         "ttlSecondsAfterFinished": 30,
         "cancel": False,
     }

@@ -231,6 +231,12 @@ def _agents() -> Iterator[BadInput]:
         complete=False,
     )
     yield BadInput(
+        "self-fence below the heartbeats' reach",
+        "schema",
+        objects.agent(health={"selfFenceSeconds": 5}),
+        bounds("spec.health.selfFenceSeconds", 5, "greater", 15),
+    )
+    yield BadInput(
         "capability with control characters",
         "CEL",
         objects.agent(capabilities=["sum\x07marise"]),
@@ -272,6 +278,35 @@ def _tasks() -> Iterator[BadInput]:
         "schema",
         objects.task(retry={"limit": 10**6}),
         bounds("spec.retry.limit", 10**6, "less", 100),
+    )
+    yield BadInput(
+        "negative back-off",
+        "schema",
+        objects.task(retry={"backoffSeconds": -1}),
+        bounds("spec.retry.backoffSeconds", -1, "greater", 0),
+    )
+    yield BadInput(
+        "back-off over its own limit",
+        "CEL",
+        objects.task(retry={"backoffSeconds": 301}),
+        (
+            (
+                "spec.retry.backoffSeconds: Invalid value: must not be greater than"
+                " maxBackoffSeconds (300 if it is not set)"
+            ),
+        ),
+    )
+    yield BadInput(
+        "unknown reason to retry",
+        "schema",
+        objects.task(retry={"reasons": ["Timeouts"]}),
+        (
+            (
+                'spec.retry.reasons[0]: Unsupported value: "Timeouts": supported values:'
+                ' "AgentLost", "Timeout", "AgentError"'
+            ),
+        ),
+        complete=False,
     )
     yield BadInput(
         "ttl of ten years",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.process import Daemon, Launcher
+from support.poll import until
 
 
 class Component:
@@ -30,6 +31,8 @@ class Component:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
         os.kill(pid, signal.SIGKILL)
         self._daemon.stop()
+        # Its first thread is dead; the ports are free only when the last one is, too.
+        until(lambda: len(list(Path("/proc").glob(f"{pid}/task/*"))) <= 1, "end of it", every=0.01)
         return command
 
     def start(self, command: list[str]) -> None:

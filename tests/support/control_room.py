@@ -103,7 +103,7 @@ class ControlRoom:
             self.writes,
             self.remembered,
             self.clock,
-            self.kicks.all,
+            self.kicks,
         )
         reports = AgentReports(
             self.state,

@@ -1,7 +1,7 @@
 """An API server in memory behind ``ports.Cluster``, with the faults that a real one has."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind, Note, NotFound, Object
@@ -134,13 +134,18 @@ class FakeCluster:
         return self._version
 
 
-def copied(value: Any) -> Any:
+Json = TypeVar("Json")
+
+
+def copied(value: Json) -> Json:
     """Copy JSON; many times faster than a deep copy of just anything."""
+    copy: Any = value
     if isinstance(value, dict):
-        return {name: copied(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [copied(one) for one in value]
-    return value
+        copy = {name: copied(one) for name, one in value.items()}
+    elif isinstance(value, list):
+        copy = [copied(one) for one in value]
+    same: Json = copy
+    return same
 
 
 class Notes:

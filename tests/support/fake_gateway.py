@@ -32,6 +32,8 @@ from agentcorps.api.protocol import (
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.core.records import Key
 from agentcorps.gateway import Listener, build_app, serve, tls_context
+from agentcorps.gateway.crowd import MOST_STRANGERS
+from agentcorps.gateway.limits import Limits
 from agentcorps.ports import PodIdentity
 
 if TYPE_CHECKING:
@@ -66,6 +68,12 @@ class FakeIdentities:
     def __init__(self) -> None:
         self.tokens = {TOKEN: POD}
         self.asked: list[str] = []
+        self.remembered = False
+        """Whether its tokens are known without asking."""
+
+    def known(self, token: str) -> PodIdentity | None:
+        """The pod of a known token, if it is remembered."""
+        return self.tokens.get(token) if self.remembered else None
 
     async def identify(self, token: str) -> PodIdentity | None:
         """The pod of a known token."""
@@ -242,6 +250,7 @@ class FakeGateway:
         self.sessions = FakeSessions()
         self.identities = FakeIdentities()
         self.leadership = FakeLeadership()
+        self.limits = Limits()
         self.port = 0
 
     @property
@@ -267,9 +276,16 @@ class FakeGateway:
             "AGENTCORPS_GRACE_SECONDS": "20",
         }
 
-    async def start(self, *, body_seconds: float = 10.0) -> None:
+    async def start(self, *, body_seconds: float = 10.0, strangers: int = MOST_STRANGERS) -> None:
         """Listen; on the same port as before, if it listened before."""
-        app = build_app(self.sessions, self.identities, self.leadership, body_seconds=body_seconds)
+        self.limits = Limits(strangers=strangers)
+        app = build_app(
+            self.sessions,
+            self.identities,
+            self.leadership,
+            self.limits,
+            body_seconds=body_seconds,
+        )
         self._listener = await serve(app, self._tls, "127.0.0.1", self.port)
         self.port = self._listener.port
 
@@ -282,11 +298,13 @@ class FakeGateway:
 
 
 @contextlib.asynccontextmanager
-async def fake_gateway(*, body_seconds: float = 10.0) -> AsyncIterator[FakeGateway]:
+async def fake_gateway(
+    *, body_seconds: float = 10.0, strangers: int = MOST_STRANGERS
+) -> AsyncIterator[FakeGateway]:
     """A gateway that listens on a free port of this machine."""
     with tempfile.TemporaryDirectory() as folder:
         gateway = FakeGateway(Path(folder))
-        await gateway.start(body_seconds=body_seconds)
+        await gateway.start(body_seconds=body_seconds, strangers=strangers)
         try:
             yield gateway
         finally:

@@ -76,7 +76,7 @@ class Forwarder:
             return
         try:
             far, onward = await asyncio.open_connection(MACHINE, self.target)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             back.transport.abort()
             return
         both = [asyncio.ensure_future(_pump(near, onward)), asyncio.ensure_future(_pump(far, back))]

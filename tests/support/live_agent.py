@@ -82,5 +82,7 @@ class LiveAgent:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        # Aborted transports close their sockets in the loop's next turns.
+        # A TLS connection to a peer that is dead or stopped would wait for its farewell.
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()
         await asyncio.sleep(0.1)

@@ -94,6 +94,7 @@ class OperatorProcess:
 
     def launch(self) -> None:
         """Start (again) and wait for nothing."""
+        self._closed()
         self._log = self.log.open("ab")
         self._begun = self.log.stat().st_size
         self._process = subprocess.Popen(
@@ -106,6 +107,12 @@ class OperatorProcess:
     def await_leading(self) -> None:
         """Wait until it leads and is ready."""
         until(lambda: self.ready() and self.leading, "leader")
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def running(self) -> bool:

@@ -26,6 +26,8 @@ from support.poll import until
 from support.raw_api import Json, RawApi, RawApiError
 from support.watcher import PODS, TASKS, Watcher
 
+Gateway = tuple[str, str]
+"""URL and certificate authority."""
 Result = TypeVar("Result")
 
 POOL = "crew"
@@ -116,19 +118,24 @@ class Stage:
         until(replica.process.ready, "standby")
         return replica
 
+    def pool(self, replicas: int, slots: int = 1, name: str = POOL, **more: Any) -> None:
+        """Create a pool; ``more`` goes to the spec of its agents."""
+        spec = {"capabilities": ["work"], "slots": slots, **more}
+        self.api.post(POOLS.format(self.namespace), objects.pool(name, spec, replicas=replicas))
+
     def crew(self, replicas: int, slots: int = 1, name: str = POOL) -> None:
         """Create a pool and run an agent in the name of each of its pods."""
-        spec = {"capabilities": ["work"], "slots": slots}
-        self.api.post(POOLS.format(self.namespace), objects.pool(name, spec, replicas=replicas))
+        self.pool(replicas, slots, name)
         for number in range(replicas):
             self.agent(f"{name}-{number}", slots)
 
-    def agent(self, pod: str, slots: int = 1) -> LiveAgent:
-        """Run an agent in the name of a pod, once that is there."""
+    def agent(self, pod: str, slots: int = 1, gateway: Gateway | None = None) -> LiveAgent:
+        """Run an agent in the name of a pod, once that is there; by default on the leader."""
         self._until(lambda: self.kubectl.run("get", "pod", pod).ok, f"pod {pod}")
         token = pod_token(self.kubectl, pod)
         worker = self._worker(pod, slots)
-        agent = LiveAgent(worker, self.forwarder.url, self.authority, token, self.folder)
+        url, authority = gateway or (self.forwarder.url, self.authority)
+        agent = LiveAgent(worker, url, authority, token, self.folder)
         self.slots[pod] = slots
         self.agents[pod] = agent
         return agent.__enter__()
@@ -233,7 +240,7 @@ class Stage:
                 one["metadata"]["name"]: [
                     one["status"]["phase"],
                     one["status"].get("failures", 0),
-                    one["status"].get("result", {}).get("echo"),
+                    one["status"].get("result", {}).get("echo") == self.canary,
                 ]
                 for one in tasks
             },
@@ -244,10 +251,15 @@ class Stage:
     @cached_property
     def authority(self) -> str:
         """The gateway's certificate authority, in PEM."""
+        return self.authority_of(self.namespace)
+
+    def authority_of(self, namespace: str) -> str:
+        """The certificate authority of the gateway of an operator in any namespace, in PEM."""
         found: list[str] = []
+        kubectl = self.kubectl.within(namespace)
 
         def there() -> bool:
-            secret = self.kubectl.run("get", "secret/agentcorps-gateway-tls", "-o", "json")
+            secret = kubectl.run("get", "secret/agentcorps-gateway-tls", "-o", "json")
             if secret.ok:
                 found.append(json.loads(secret.stdout)["data"]["ca.crt"])
             return bool(found)

@@ -170,6 +170,21 @@ def test_rests_grow_and_end() -> None:
     assert troubles.of(KEY) is None
 
 
+def test_replacements_rest_from_the_second_one_on_and_are_forgiven_in_time() -> None:
+    """One failure is pardoned; after a quiet time the next one is the first again."""
+    troubles: Troubles[str] = Troubles(10, pardoned=1, quiet=600)
+    rests = []
+    now = 0.0
+    for _ in range(8):
+        troubles.note("uid", "CrashLoop", "", now)
+        rests.append(troubles.rest("uid", now))
+        now += rests[-1] + 1
+    assert rests == [0, 10, 20, 40, 80, 160, 300, 300]
+    now += 600
+    troubles.note("uid", "CrashLoop", "", now)
+    assert troubles.rest("uid", now) == 0
+
+
 def test_the_same_trouble_is_news_only_once() -> None:
     """People are told when the reason or the message changes."""
     troubles: Troubles[Key] = Troubles()

@@ -12,7 +12,7 @@ from agentcorps.core.actions import CreatePod, DeletePod, Requeue
 from agentcorps.core.assessment import Standing, assess
 from agentcorps.core.health import doomed_pods, lost_tasks, next_due, pods_to_create
 from agentcorps.core.records import Key
-from support.fleet import EPOCH, NAMESPACE, Fleet
+from support.fleet import NAMESPACE, Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,55 +102,6 @@ def test_tasks_left_by_a_goodbye_are_not_counted() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("pod", "loss"),
-    [
-        ({}, ("AgentLost", True, False, "its pod is gone")),
-        (
-            {"disruption": "EvictionByEvictionAPI"},
-            ("Evicted", False, False, "its pod is gone: EvictionByEvictionAPI"),
-        ),
-        (
-            {"exited_at": EPOCH + 1_001, "exit_cause": "OOMKilled (exit code 137)"},
-            ("AgentLost", True, True, "its pod is gone after OOMKilled (exit code 137)"),
-        ),
-        (
-            {"exited_at": EPOCH + 1_000, "exit_cause": "Error (exit code 1)"},
-            ("AgentLost", True, False, "its pod is gone"),
-        ),
-    ],
-    ids=["unknown", "evicted", "died", "died before the binding"],
-)
-@pytest.mark.parametrize("ended", [False, True], ids=["gone", "ended"])
-def test_the_last_words_of_a_pod_tell_whose_fault_its_end_was(
-    pod: dict[str, Any], loss: tuple[str, bool, bool, str], *, ended: bool
-) -> None:
-    """An eviction is nobody's failure, a death in the attempt counts as a crash of the task."""
-    fleet = _busy_fleet()
-    if ended:
-        fleet.change_pod(KEY, phase="Failed", terminated=True, **pod)
-    else:
-        fleet.change_pod(KEY, deleting=True, **pod)
-        assert _lost(fleet) == []
-        fleet.state.forget_pod(KEY)
-    reason, counted, crashed, cause = loss
-    cause = cause.replace("is gone", "has ended") if ended else cause
-    message = f"agent crew-0: {cause}"
-    assert _lost(fleet) == [Requeue("task-1", 1, reason, message, counted, crashed)]
-
-
-def test_what_is_known_of_gone_pods_is_forgotten_with_their_tasks() -> None:
-    """A pod without tasks leaves no trace, and one with tasks only until they are taken back."""
-    fleet = _busy_fleet()
-    gone = fleet.state.pods[KEY].uid
-    fleet.state.forget_pod(KEY)
-    assert fleet.state.departed.get(gone) is not None
-    fleet.state.forget_task("task-1")
-    fleet.pod(fleet.state.agents[KEY])
-    fleet.state.forget_pod(KEY)
-    assert fleet.state.departed.get(gone) is None
-
-
 def test_terminating_pods_may_finish() -> None:
     """A task of a pod that is being deleted is kept for as long as its process is heard."""
     fleet = _busy_fleet()
@@ -169,22 +120,6 @@ def test_tasks_on_unreachable_nodes_are_given_up() -> None:
     assert _lost(fleet) == []
     due = next_due(fleet.state, fleet.now, FIRST_HELLO)
     assert due == pytest.approx(fleet.seconds + 1)
-    fleet.seconds += 1
-    assert [requeue.counted for requeue in _lost(fleet)] == [True]
-
-
-@given(fence=st.integers(15, 3600))
-def test_tasks_of_a_fenced_agent_wait_until_it_must_have_stopped(fence: int) -> None:
-    """Out of reach, a task is bound again selfFenceSeconds + 15 after the silence, not before."""
-    fleet = Fleet()
-    agent = fleet.agent(self_fence_seconds=fence)
-    fleet.pod(agent)
-    fleet.hello(KEY, self_fence_seconds=fence)
-    fleet.task(KEY)
-    fleet.change_pod(KEY, deleting=True)
-    fleet.seconds += 15 + fence + 15 - 1
-    assert _lost(fleet) == []
-    assert next_due(fleet.state, fleet.now, FIRST_HELLO) == pytest.approx(fleet.seconds + 1)
     fleet.seconds += 1
     assert [requeue.counted for requeue in _lost(fleet)] == [True]
 

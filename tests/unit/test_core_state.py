@@ -32,6 +32,21 @@ def test_running_is_counted_from_the_first_look() -> None:
     assert state.started_monotonic("task-uid-0") == NOW.monotonic
 
 
+def test_a_place_is_free_only_when_the_end_of_its_task_is_written() -> None:
+    """While the write that takes a Task back is in flight, the API server has it on the agent."""
+    running = bound(a_task(), a_seat())
+    state = state_of(running, seats=[a_seat()])
+    lost = lifecycle.requeue(running, "AgentLost", "", counted=True, now=NOW)
+    state.assume(lost)
+    during = state.vacancy(Key("east", "crew-0"))
+    assert during is None or during.free == 0
+    state.observe_task(replace(lost, resource_version=901), NOW)
+    state.settle(running.uid)
+    after = state.vacancy(Key("east", "crew-0"))
+    assert after is not None
+    assert after.free == 1
+
+
 def test_a_task_that_goes_during_its_write_gives_its_place_back() -> None:
     """When the binding of a deleted Task has settled, its agent can take another one."""
     state = state_of(a_task(), seats=[a_seat()])

@@ -65,8 +65,9 @@ class Feed(Generic[R]):
     """Keeps somebody's picture of a kind current; only ``decode`` ever sees whole objects.
 
     The server ends every watch after ``watch_seconds`` and the client gives up 15 s later, so a
-    connection that died without a word is noticed within 70 s. An object that cannot be decoded is
-    logged and left out; an exception of a callback is logged and the feed goes on.
+    connection that died without a word is noticed within 70 s; a list then tells what was missed,
+    for the next watch may be as silent. An object that cannot be decoded is logged and left out; an
+    exception of a callback is logged and the feed goes on.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class Feed(Generic[R]):
             except Refused as error:
                 await self._failed(error, gone=error.status == GONE)
             except ClusterError as error:
-                await self._failed(error)
+                await self._failed(error, gone=isinstance(error.__cause__, TimeoutError))
             except Exception as error:  # noqa: BLE001 - nothing may stop the feed for good
                 _LOG.exception("feed.error", feed=self._what)
                 await self._failed(error)

@@ -57,6 +57,11 @@ class TokenReviews:
         self._negative: OrderedDict[bytes, _Answer] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
 
+    def known(self, token: str) -> PodIdentity | None:
+        """The pod of a token that was found to be good before, without asking anybody."""
+        answer = self._known(_digest(token))
+        return None if answer is None else self._living(answer)
+
     async def identify(self, token: str) -> PodIdentity | None:
         """The pod that the token is bound to; None for a foreign, expired or unknown token.
 
@@ -66,13 +71,12 @@ class TokenReviews:
         """
         if len(token) > _LONGEST_TOKEN or not token.isascii() or token.count(".") != _JWT_PARTS - 1:
             return None
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         known = self._known(digest)
         if known is None:
             async with self._turn:
                 known = self._known(digest) or await self._review(digest, token)
-        identity = known.identity
-        return None if identity is None or identity.pod_uid in self._gone else identity
+        return self._living(known)
 
     def forget(self, pod_uid: str) -> None:
         """Forget the tokens of a pod that is gone, for good: its UID never comes back.
@@ -85,6 +89,10 @@ class TokenReviews:
         for digest, answer in list(self._positive.items()):
             if answer.identity is not None and answer.identity.pod_uid == pod_uid:
                 del self._positive[digest]
+
+    def _living(self, answer: _Answer) -> PodIdentity | None:
+        identity = answer.identity
+        return None if identity is None or identity.pod_uid in self._gone else identity
 
     def _known(self, digest: bytes) -> _Answer | None:
         answer = self._positive.get(digest) or self._negative.get(digest)
@@ -112,6 +120,10 @@ class TokenReviews:
             answer = _Answer(identity, now.monotonic + lasts)
             _store(self._positive, digest, answer, _MOST_POSITIVE)
         return answer
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def _store(answers: OrderedDict[bytes, _Answer], digest: bytes, answer: _Answer, most: int) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-POLL_SECONDS = 30.0
+POLL_SECONDS = 25.0
 QUICK_SECONDS = 1.0
 """A poll that brings no task and yet ends sooner than this is followed by a pause."""
 QUICK_PAUSE_SECONDS = 0.5

@@ -8,6 +8,7 @@ import typer
 
 from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import TaskPhase
+from agentcorps.api.task import MAX_CRASHES
 from agentcorps.cli import overview
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
@@ -63,10 +64,11 @@ def why(
     elif printing.output is Format.YAML:
         emit(to_yaml(answer))
     else:
-        _print(answer, color=not connection.no_color)
+        show(answer, color=not connection.no_color)
 
 
-def _print(answer: Object, *, color: bool) -> None:
+def show(answer: Object, *, color: bool) -> None:
+    """Print the answer for people."""
     waits = answer["phase"] == TaskPhase.QUEUED
     reason = f" ({answer['reason']})" if answer["reason"] else ""
     emit(f"{answer['name']} is {answer['phase']}{reason}: {answer['message']}")
@@ -75,7 +77,7 @@ def _print(answer: Object, *, color: bool) -> None:
     if answer["failures"]:
         emit(f"failures: {answer['failures']}, of which {answer['retryLimit']} are tried again")
     if answer["crashes"]:
-        emit(f"crashes: {answer['crashes']} attempts ended with the death of a container")
+        emit(f"crashes: {answer['crashes']} of {MAX_CRASHES} after which it is given up")
     operator = answer["operator"]
     if answer["phase"] in {TaskPhase.QUEUED, TaskPhase.RUNNING} and operator["state"] != "leading":
         emit(f"operator: {operator['state']}: {operator['message']}")

@@ -10,7 +10,7 @@ import structlog
 from agentcorps.api.meta import RetryReason, TaskPhase, TaskReason
 from agentcorps.api.names import MAX_RESULT_BYTES
 from agentcorps.api.protocol import Directives
-from agentcorps.control.blame import blame
+from agentcorps.control.blame import blame, praise
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle, wire
@@ -84,7 +84,7 @@ class AgentReports:
 
         await self._write(caller, ref, succeed, result=body.result)
         if caller.agent is not None:
-            self._remembered.succeeded(caller.agent)
+            praise(self._state, self._remembered, caller.agent)
         return self._directives(caller)
 
     async def fail(self, identity: PodIdentity, ref: TaskRef, body: FailRequest) -> Directives:

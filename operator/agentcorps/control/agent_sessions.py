@@ -18,7 +18,7 @@ from agentcorps.core.records import Session
 from agentcorps.ports import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from agentcorps.api.protocol import (
         HeartbeatRequest,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from agentcorps.control.deliveries import Deliveries
     from agentcorps.control.gatekeeper import Caller, Gatekeeper
+    from agentcorps.control.kicks import Kicks
     from agentcorps.control.remembered import Remembered
     from agentcorps.control.task_writes import TaskWrites
     from agentcorps.core.state import State
@@ -47,16 +48,16 @@ class AgentSessions:
         writes: TaskWrites,
         remembered: Remembered,
         clock: Clock,
-        kick: Callable[[], None],
+        kicks: Kicks,
     ) -> None:
-        """``kick`` wakes the loops that look at sessions (assignment, monitoring)."""
+        """A hello wakes every loop; a poll only offers slots, and a thousand of them are open."""
         self._state = state
         self._gatekeeper = gatekeeper
         self._deliveries = deliveries
         self._writes = writes
         self._remembered = remembered
         self._clock = clock
-        self._kick = kick
+        self._kicks = kicks
 
     async def hello(self, identity: PodIdentity, body: HelloRequest) -> HelloResponse:
         """Open (or resume) the session of a process, and tell which attempts are not its own."""
@@ -71,7 +72,7 @@ class AgentSessions:
         verdicts = await self._judge(caller, body.instance, body.running)
         self._remembered.heard(now.monotonic)
         self._open(caller, body, now.monotonic)
-        self._kick()
+        self._kicks.all()
         return HelloResponse(
             agent=caller.key.name,
             namespace=caller.key.namespace,
@@ -125,7 +126,7 @@ class AgentSessions:
         box = self._deliveries.open_box(caller.key, body.instance)
         poll = box.open()
         self._state.offer(caller.key, 0 if caller.must_drain else body.free)
-        self._kick()
+        self._kicks.assign()
         latest = True
         try:
             await wait_for_mail(poll, body.wait)

@@ -16,3 +16,9 @@ def blame(state: State, remembered: Remembered, agent: AgentRecord) -> None:
     """Note that a task failed on an agent."""
     if remembered.failed(agent) >= FAILURES_IN_A_ROW:
         state.suspend(agent.key)
+
+
+def praise(state: State, remembered: Remembered, agent: AgentRecord) -> None:
+    """Note that a task succeeded on an agent: if its status is not written yet, all is forgiven."""
+    remembered.succeeded(agent)
+    state.suspend(agent.key, lasts=False)

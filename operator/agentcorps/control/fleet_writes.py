@@ -23,7 +23,7 @@ from agentcorps.core.actions import (
     SetPoolStatus,
 )
 from agentcorps.core.conditions import find, timestamp
-from agentcorps.core.records import Key
+from agentcorps.core.records import Key, edition
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -97,10 +97,11 @@ class FleetApplier:
                 self._state.observe_pool(wire.pool_record(stored))
 
     async def _set_agent_status(self, action: SetAgentStatus) -> None:
+        before = self._state.agents.get(action.agent)  # the watch may be faster than the answer
         stored = await self._cluster.replace_status(
             Kind.AGENT, action.agent, action.resource_version, action.status
         )
-        before, after = self._state.agents.get(action.agent), wire.agent_record(stored)
+        after = wire.agent_record(stored)
         self._state.observe_agent(after)
         if before is None:
             return
@@ -144,10 +145,10 @@ class FleetApplier:
         )
 
     async def _delete_agent(self, action: DeleteAgent) -> None:
+        gone = self._state.agents.get(action.agent)
         await self._cluster.delete(
             Kind.AGENT, action.agent, uid=action.uid, resource_version=action.resource_version
         )
-        gone = self._state.agents.get(action.agent)
         self._state.forget_agent(action.agent, action.uid)
         self._remembered.gone(action.agent, action.uid)
         if gone is not None and gone.quarantined:
@@ -164,7 +165,8 @@ class FleetApplier:
         why = find(gone.status, ConditionType.HEALTHY)
         message = f"agent {gone.key.name} was quarantined: {why.get('message')}"
         troubles = self._remembered.replaced_agents
-        told = _and_next(troubles, pool.uid, str(why.get("reason")), message, self._clock.now())
+        name = edition(pool.uid, gone.template_hash)
+        told = _and_next(troubles, name, str(why.get("reason")), message, self._clock.now())
         self._events.emit(
             Note(
                 Kind.POOL,
@@ -202,8 +204,10 @@ class FleetApplier:
         await self._cluster.delete(Kind.POD, action.pod, uid=action.uid)
         if pod is not None:
             agent = Key(pod.key.namespace, pod.agent_name)
-            troubles, now = self._remembered.replaced_pods, self._clock.now()
-            told = _and_next(troubles, pod.owner_uid, action.reason, action.message, now)
+            told = action.message
+            if not pod.disruption:  # what ended it says nothing against the next one
+                troubles, now = self._remembered.replaced_pods, self._clock.now()
+                told = _and_next(troubles, pod.owner_uid, action.reason, told, now)
             self._events.emit(
                 Note(
                     Kind.AGENT, agent, pod.owner_uid, action.reason, "DeletePod", told, warning=True
@@ -258,13 +262,13 @@ class FleetApplier:
                 self._state.forget_pod(key, uid)
 
 
-def _and_next(troubles: Troubles[str], uid: str, reason: str, message: str, now: Now) -> str:
+def _and_next(troubles: Troubles[str], name: str, reason: str, message: str, now: Now) -> str:
     """Note that something is replaced; returns the message with the time of the next one."""
-    troubles.note(uid, reason, message, now.monotonic)
-    rest = troubles.rest(uid, now.monotonic)
+    troubles.note(name, reason, message, now.monotonic)
+    rest = troubles.rest(name, now.monotonic)
     when = f"not before {timestamp(now.wall + rest)}" if rest else "at once"
     told = f"{message}; the next one is made {when}"
-    troubles.tell(uid, told)
+    troubles.tell(name, told)
     return told
 
 

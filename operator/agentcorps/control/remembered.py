@@ -31,7 +31,7 @@ class Remembered:
         self.replaced_pods = _replacements()
         """By UID of the agent: its pods hung or ended and had to be replaced."""
         self.replaced_agents = _replacements()
-        """By UID of the pool: its agents were quarantined and had to be replaced."""
+        """By edition of the pool: its agents were quarantined and had to be replaced."""
         self._streaks: dict[str, int] = {}
         self._finished: dict[Key, Tally] = {}
 

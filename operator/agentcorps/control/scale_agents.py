@@ -51,4 +51,4 @@ class ScaleAgents:
         pool = self._state.pools[key]
         return self._remembered.pools.resting(
             key, now.monotonic
-        ) or self._remembered.replaced_agents.resting(pool.uid, now.monotonic)
+        ) or self._remembered.replaced_agents.resting(pool.edition, now.monotonic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentcorps.api.meta import TaskPhase
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from agentcorps.control.task_writes import TaskWrites
     from agentcorps.core.records import TaskRecord
     from agentcorps.core.state import State
+
+MOST_FRESH_READS: Final = 8
+"""Per call: an agent that names attempts that never were must not make the operator read them all.
+What is left without a verdict gets one in a later call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,13 @@ async def judge(
     Raises:
         ClusterError: a fresh read failed; nothing may be concluded.
     """
-    verdicts = Verdicts([], [])
-    for ref in running:
+    verdicts, reads = Verdicts([], []), 0
+    for ref in dict.fromkeys(running):
         record = state.task(ref.uid)
         if record is not None and record.attempt < ref.attempt:
+            if reads == MOST_FRESH_READS:
+                continue
+            reads += 1
             record = await writes.refresh(record)
         if record is None or (record.terminal and record.attempt == ref.attempt):
             verdicts.cancel.append(ref)

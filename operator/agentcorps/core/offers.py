@@ -14,6 +14,7 @@ class Offers:
     def __init__(self) -> None:
         self._open: dict[Key, int] = {}
         self._reserved: dict[Key, set[str]] = {}
+        self._held: dict[Key, set[str]] = {}
 
     def open(self, agent: Key, free: int) -> None:
         """A poll asks for up to ``free`` tasks."""
@@ -27,8 +28,20 @@ class Offers:
         """Promise one place to a Task whose binding is being written."""
         self._reserved.setdefault(agent, set()).add(uid)
 
+    def hold(self, agent: Key, uid: str) -> None:
+        """Keep the place of a Task whose end is being written: it is bound until that is done."""
+        self._held.setdefault(agent, set()).add(uid)
+
+    def held(self, agent: Key) -> int:
+        """Places that are kept so."""
+        return len(self._held.get(agent, ()))
+
     def release(self, agent: Key, uid: str, *, used: bool) -> None:
         """The write has ended; ``used`` says whether the Task is bound now and takes the place."""
+        if uid in self._held.get(agent, ()):
+            self._held[agent].discard(uid)
+            if not self._held[agent]:
+                del self._held[agent]
         reserved = self._reserved.get(agent, set())
         if uid not in reserved:
             return

@@ -147,6 +147,11 @@ class AgentRecord:
         return Key(self.key.namespace, self.pool)
 
 
+def edition(pool_uid: str, template_hash: str) -> str:
+    """Return what names a pool with a certain template."""
+    return f"{pool_uid}/{template_hash}"
+
+
 @dataclass(frozen=True, slots=True)
 class PoolRecord:
     """An AgentPool object."""
@@ -166,6 +171,11 @@ class PoolRecord:
     deleting: bool = False
     invalid: str = ""
     status: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def edition(self) -> str:
+        """The pool with this very template: a corrected one has nothing to answer for."""
+        return edition(self.uid, self.template_hash)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,8 @@ class State:
         self._assumed[record.uid] = record
         if record.phase is TaskPhase.RUNNING and not _same_binding(observed, record):
             self._offers.reserve(record.agent, record.uid)
+        elif record.phase is not TaskPhase.RUNNING and observed is not None and _runs(observed):
+            self._offers.hold(record.agent, record.uid)
         self._place(record.uid)
 
     def settle(self, uid: str) -> None:
@@ -154,8 +156,7 @@ class State:
         if uid in self.tasks:
             self.timers.look_at(uid)
             self._place(uid)
-        else:
-            self._refresh(assumed.agent)
+        self._refresh(assumed.agent)
 
     def in_flight(self, uid: str) -> bool:
         """Whether a write of this Task is under way."""
@@ -253,9 +254,11 @@ class State:
         """The process said goodbye: it gets no new task."""
         self._change_session(agent, leaving=True)
 
-    def suspend(self, agent: Key) -> None:
-        """The agent is about to be quarantined: its process gets no new task."""
-        self._change_session(agent, suspended=True)
+    def suspend(self, agent: Key, *, lasts: bool = True) -> None:
+        """The agent is about to be quarantined (or no longer): its process gets no new task."""
+        session = self._sessions.get(agent)
+        if session is not None and session.suspended != lasts:
+            self._change_session(agent, suspended=lasts)
 
     def touch(self, agent: Key, now: Now) -> None:
         """The process was heard of just now."""
@@ -351,7 +354,7 @@ class State:
             board.remove_agent(key.name)
             self._dirty_pools.add(agent.pool_key)
             return
-        used = len(self.bound_to(key))
+        used = len(self.bound_to(key)) + self._offers.held(key)
         free = min(
             min(agent.slots, session.slots) - used if self._serves(agent, session) else 0,
             self._offers.left(key),

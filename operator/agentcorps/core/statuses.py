@@ -51,7 +51,7 @@ class Memory(NamedTuple):
     resting_pods: Mapping[str, Refusal] = MappingProxyType({})
     """By UID of the agent: why its next pod is made later."""
     resting_agents: Mapping[str, Refusal] = MappingProxyType({})
-    """By UID of the pool: why its next agent is made later."""
+    """By edition of the pool: why its next agent is made later."""
 
 
 _PHASES: Final = {
@@ -216,7 +216,7 @@ def pool_status(state: State, key: Key, now: Now, memory: Memory) -> dict[str, A
     current = [a for a in agents if not a.deleting and a.template_hash == pool.template_hash]
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
     refusal = memory.refused_agents.get(key)
-    rest = memory.resting_agents.get(pool.uid)
+    rest = memory.resting_agents.get(pool.edition)
     verdict = _pool_verdict(pool, agents, views, refusal, rest)
     return {
         "observedGeneration": pool.generation,

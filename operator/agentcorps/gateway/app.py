@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from agentcorps.control.refusals import ProtocolError
+from agentcorps.gateway.limits import LIMITS, Limits
 from agentcorps.gateway.parsing import bearer_token
 from agentcorps.gateway.problems import problem_response, problems
 from agentcorps.gateway.routes import ROUTES, Route
@@ -30,6 +31,7 @@ def build_app(
     sessions: Sessions,
     identities: Identities,
     leadership: Leadership,
+    limits: Limits | None = None,
     *,
     body_seconds: float = BODY_SECONDS,
 ) -> web.Application:
@@ -39,14 +41,18 @@ def build_app(
         sessions: The use case that answers.
         identities: Tells whose token it is.
         leadership: While this process does not lead, everything is answered 503.
+        limits: What one caller may ask; counted together with the connections of ``serve``.
         body_seconds: Time that a client has for sending its body.
     """
+    limits = limits or Limits()
+    guard = _Guard(identities, limits)
     app = web.Application(
         middlewares=[problems, _only_while_leading(leadership)], client_max_size=MAX_BODY_BYTES
     )
+    app[LIMITS] = limits
     for route in ROUTES:
         app.router.add_post(
-            route.path, _handler(route, sessions, identities, body_seconds), name=route.operation
+            route.path, _handler(route, sessions, guard, body_seconds), name=route.operation
         )
     return app
 
@@ -70,13 +76,11 @@ def _only_while_leading(leadership: Leadership) -> Middleware:
     return middleware
 
 
-def _handler(
-    route: Route, sessions: Sessions, identities: Identities, body_seconds: float
-) -> Handler:
+def _handler(route: Route, sessions: Sessions, guard: _Guard, body_seconds: float) -> Handler:
     """The handler of one route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        identity = await _authenticate(request, identities)
+        identity = await guard.authenticate(request)
         raw = await _read(request, body_seconds)
         answer = await route.call(sessions, identity, request.match_info, raw)
         if answer is None:
@@ -88,18 +92,36 @@ def _handler(
     return handle
 
 
-async def _authenticate(request: web.Request, identities: Identities) -> PodIdentity:
-    """Tell which pod is calling, before its body is looked at."""
-    token = bearer_token(request.headers.get("Authorization"))
-    identity = await identities.identify(token)
-    if identity is None:
-        raise ProtocolError(
-            401,
-            "Unauthorized",
-            "the token is foreign, expired or not bound to a pod: "
-            "read the projected token file again",
-        )
-    return identity
+class _Guard:
+    """Tells which pod is calling, and whether it may, before its body is looked at."""
+
+    def __init__(self, identities: Identities, limits: Limits) -> None:
+        self._identities = identities
+        self._limits = limits
+
+    async def authenticate(self, request: web.Request) -> PodIdentity:
+        """Return the pod that calls.
+
+        Raises:
+            ProtocolError: 401 without a good token, 429 when this caller asks too often.
+        """
+        token = bearer_token(request.headers.get("Authorization"))
+        identity = self._identities.known(token) or await self._ask(request, token)
+        self._limits.admit(request, identity)
+        return identity
+
+    async def _ask(self, request: web.Request, token: str) -> PodIdentity:
+        self._limits.suspect(request)
+        identity = await self._identities.identify(token)
+        if identity is None:
+            raise ProtocolError(
+                401,
+                "Unauthorized",
+                "the token is foreign, expired or not bound to a pod: "
+                "read the projected token file again",
+            )
+        self._limits.trust(request)
+        return identity
 
 
 async def _read(request: web.Request, seconds: float) -> bytes:

@@ -106,8 +106,8 @@ class Judge:
     def _lost(self, where: str, old: dict[str, Any]) -> None:
         """An attempt may be given up only if its process is gone, or cannot be known."""
         process = self.processes[old["agentInstance"]]
-        since = self.doomed.get(old["podUID"])
-        given_up = since is not None and self._clock.seconds - since >= UNREACHABLE_SECONDS - 1
+        silent = self._clock.seconds - process.heard >= UNREACHABLE_SECONDS
+        given_up = old["podUID"] in self.doomed and silent
         if process.alive and not process.leaving and not given_up:
             self.blame(f"{where}: AgentLost, but its process {process.instance} lives")
 

@@ -48,18 +48,33 @@ class Network:
 
     def __init__(self) -> None:
         self._under_way: list[Message] = []
+        self._traps: dict[Way, bool] = {}
         self._void: list[Message] = []
         """What nobody will ever take; whoever waits for it waits on, as a dead process does."""
 
     async def hop(self, way: Way, replica: Replica) -> bool:
         """Send a message; True when it has arrived, False when it is lost."""
+        trap = self._traps.pop(way, None)
+        if trap is False:
+            return False
         message = Message(way, replica, asyncio.get_running_loop().create_future())
+        message.slow = trap is True
         (self._void if replica.dead else self._under_way).append(message)
         try:
             return await message.arrival
         finally:
             if message in self._under_way:
                 self._under_way.remove(message)
+
+    def trap(self, way: Way, *, slow: bool) -> None:
+        """The next message of this way is held up, or lost."""
+        self._traps[way] = slow
+
+    def calm(self) -> None:
+        """Nothing is held up or lost from now on."""
+        self._traps.clear()
+        for message in self._under_way:
+            message.slow = False
 
     def passable(self) -> list[Message]:
         """What could arrive now."""

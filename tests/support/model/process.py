@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from agentcorps.control.refusals import ProtocolError
 from support.model.network import Way
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Iterable
 
     from agentcorps.api.protocol import WireModel
@@ -80,7 +80,10 @@ class Process:
         self._loop, self._network, self._judge = world
         self.alive = True
         self.leaving = False
+        self.hangs = False
         self.highest_epoch = 0
+        self.heard = world[0].time()
+        """When (monotonic) a leader last heard of it; its start counts, too."""
         self.works: dict[TaskRef, Work] = {}
         self.session: Call | None = None
         self._term = Term()
@@ -98,7 +101,7 @@ class Process:
 
     def turn(self, replica: Replica) -> None:
         """Make the next session call, if none is open."""
-        if self.session is not None or not self.alive:
+        if self.session is not None or self.hangs or not self.alive:
             return
         running = list(self.works)
         if self.leaving:
@@ -139,7 +142,7 @@ class Process:
     def report(self, work: Work, replica: Replica) -> None:
         """Send an outcome, if it is not under way."""
         outcome = work.outcome
-        if outcome is None or work.call is not None or not self.alive:
+        if outcome is None or work.call is not None or self.hangs or not self.alive:
             return
         if isinstance(outcome, CompleteRequest):
             done = outcome
@@ -153,7 +156,19 @@ class Process:
                 return calls.fail(self.identity, work.ref, failed)
 
         work.call = Call(replica)
-        self._send(work.call, ask, lambda answer: self._reported(work, answer))
+        self._send(work.call, self._judged(work, ask), lambda answer: self._reported(work, answer))
+
+    def _judged(self, work: Work, ask: Ask) -> Ask:
+        """A failure may be taken only from the process that holds the current attempt."""
+
+        async def asked(calls: AgentCalls) -> WireModel | None:
+            stale = not self._judge.current(work.ref, self)
+            answer = await ask(calls)
+            if stale and isinstance(work.outcome, FailRequest):
+                self._judge.blame(f"a stale failure of {work.ref} was taken")
+            return answer
+
+        return asked
 
     def leave(self) -> None:
         """SIGTERM with no time left: what it works on is given back."""
@@ -179,7 +194,7 @@ class Process:
     ) -> None:
         call = self.session = Call(replica)
 
-        def taken(answer: WireModel | ProtocolError | None | OSError) -> None:
+        def taken(answer: WireModel | ProtocolError | OSError | None) -> None:
             self.session = None
             if isinstance(answer, OSError):
                 self._connected = False
@@ -192,10 +207,10 @@ class Process:
         self,
         call: Call,
         ask: Ask,
-        take: Callable[[WireModel | ProtocolError | None | OSError], None],
+        take: Callable[[WireModel | ProtocolError | OSError | None], None],
     ) -> None:
         async def talk() -> None:
-            answer: WireModel | ProtocolError | None | OSError
+            answer: WireModel | ProtocolError | OSError | None
             try:
                 answer = await self._exchange(call, ask)
             except OSError as error:
@@ -207,11 +222,14 @@ class Process:
         call.task = self._loop.begin(talk())
 
     async def _exchange(self, call: Call, ask: Ask) -> WireModel | ProtocolError | None:
-        if not await self._network.hop(Way.TO_GATEWAY, call.replica):
+        if call.replica.dead or not await self._network.hop(Way.TO_GATEWAY, call.replica):
             raise ConnectionError
+        if call.replica.duty.leading:
+            self.heard = self._loop.time()
         answer: WireModel | ProtocolError | None
         try:
             answer = await ask(call.replica.room.calls)
+            self.heard = self._loop.time()
         except ProtocolError as error:
             answer = error
         if isinstance(answer, NextResponse) and answer.tasks and not call.replica.term.leading:
@@ -248,7 +266,7 @@ class Process:
                 self._start((TaskRef(uid=t.uid, attempt=t.attempt) for t in answer.tasks), answer)
             self.highest_epoch = max(self.highest_epoch, answer.epoch)
 
-    def _reported(self, work: Work, answer: WireModel | ProtocolError | None | OSError) -> None:
+    def _reported(self, work: Work, answer: WireModel | ProtocolError | OSError | None) -> None:
         work.call = None
         if isinstance(answer, Directives):
             if isinstance(work.outcome, CompleteRequest):

@@ -15,7 +15,7 @@ class _Idle(selectors.SelectSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self.idle: Callable[[], None] = int
+        self.idle: Callable[[], object] = dict
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout != 0:

@@ -1,37 +1,39 @@
 """Replicas, agents, an API server and people; every move of theirs is one method with one number.
 
-The number chooses among what is possible now, so that any sequence of numbers is a possible history.
+The number chooses among what is possible now: any sequence of numbers is a possible history.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentcorps.core.records import Key
 from agentcorps.ports import Kind, PodIdentity
 from support.control_room import NAMESPACE, POOL, ControlRoom, ManualClock
 from support.model.cluster import ModelCluster
 from support.model.judge import Judge
-from support.model.network import Network
+from support.model.network import Network, Way
 from support.model.process import Process
 from support.model.quiet_loop import QuietLoop
 from support.model.replica import FEEDS, LEASE_SECONDS, Lease, Replica
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
+    from agentcorps.core.records import Key
     from support.model.network import Message
 
 Choice = TypeVar("Choice")
 
 REPLICAS = 2
-SLOTS = (1, 2)
+SLOTS = (1, 3)
 """Of the agents: one entry for each."""
-MOST_TASKS = 12
+MOST_TASKS = 8
+"""Unfinished ones at a time."""
 TIMEOUTS = (5, 20, 300)
 PAUSES = (0.1, 1.0, 4.0, 6.0, 11.0, 16.0, 35.0)
 CALM_ROUNDS = 400
+WAYS = tuple(Way)
 STEP_NAMES = ("assign", "recover", "create", "monitor")
 
 
@@ -83,7 +85,7 @@ class World:
 
     def create_task(self, number: int) -> None:
         """Somebody creates a Task."""
-        if len(self._tasks()) >= MOST_TASKS:
+        if len(self.judge.unfinished()) >= MOST_TASKS:
             return
         number, retries = divmod(number, 4)
         number, quick = divmod(number, len(TIMEOUTS))
@@ -101,7 +103,7 @@ class World:
                     "input": {},
                     "priority": priority,
                     "timeoutSeconds": TIMEOUTS[quick],
-                    "retry": {"limit": retries},
+                    "retry": {"limit": retries, "backoffSeconds": 1},
                     "cancel": False,
                 },
                 "status": {"observedGeneration": -1, "phase": "Queued"},
@@ -149,6 +151,14 @@ class World:
         if message is not None:
             message.slow = True
 
+    def lose_next(self, number: int) -> None:
+        """The next message of some way will be lost."""
+        self.network.trap(WAYS[number % len(WAYS)], slow=False)
+
+    def hold_up_next(self, number: int) -> None:
+        """The next message of some way will take long."""
+        self.network.trap(WAYS[number % len(WAYS)], slow=True)
+
     def _let(self, message: Message | None, *, arrive: bool) -> None:
         if message is not None:
             self.network.let(message, arrive=arrive)
@@ -190,14 +200,21 @@ class World:
             replica.step("assign")
 
     def routine(self, number: int) -> None:
-        """A moment without a fault: news arrive, decisions are made, agents call."""
-        for replica in self._running():
-            self._observe_all(replica)
-        for replica in self._leaders():
-            for name in STEP_NAMES[: 1 + number % len(STEP_NAMES)]:
-                replica.step(name)
-        self.agents_turn(1)
-        self.pass_messages(number)
+        """A moment without a fault: somebody leads, news arrive, agents call, work gets on."""
+        number, rounds = divmod(number, 3)
+        number, steps = divmod(number, len(STEP_NAMES))
+        if number % 2:
+            self.take_over(number)
+            self.catch_up(number)
+        for _ in range(rounds + 1):
+            for replica in self._running():
+                self._observe_all(replica)
+            for replica in self._leaders():
+                for name in STEP_NAMES[: 1 + steps]:
+                    replica.step(name)
+            self.pass_messages(1)
+            self.agents_turn(1)
+            self.pass_messages(2)
 
     def tend(self, number: int) -> None:
         """A leader runs a step of another loop."""
@@ -252,6 +269,21 @@ class World:
         if replica is not None:
             replica.catch_up()
             self.loop.settle()
+
+    def fail_over(self, number: int) -> None:
+        """The leader is paused, or cannot renew, until another has taken over."""
+        leader = self.lease.holder
+        number, held_up = divmod(number, 3)
+        if held_up:
+            self.network.trap(Way.FROM_GATEWAY, slow=True)
+            self.routine(number)
+        if leader is not None and leader.runs:
+            leader.cut_off = True
+            if number % 2:
+                leader.pause()
+        self.let_time_pass(PAUSES.index(LEASE_SECONDS + 1))
+        self.take_over(number)
+        self.catch_up(number)
 
     def _replace(self, place: int) -> None:
         old = self.replicas[place]
@@ -313,6 +345,53 @@ class World:
             process.hang_up()
             self.loop.settle()
 
+    def hang(self, number: int) -> None:
+        """An agent makes no calls for now, though it works on."""
+        process = pick(self._processes(), number)
+        if process is not None:
+            process.hangs = True
+            self.hang_up(number)
+
+    def go_on(self, _: int) -> None:
+        """Agents that hung make calls again: first they send what is done."""
+        for process in self.processes.values():
+            process.hangs = False
+            if self.lease.holder is not None:
+                for work in list(process.works.values()):
+                    process.report(work, self.lease.holder)
+
+    def late_report(self, number: int) -> None:
+        """An agent hangs until its work has timed out and is done elsewhere; then it reports."""
+        process = pick([one for one in self._processes() if one.working], number)
+        if process is None:
+            return
+        process.hangs = True
+        process.hang_up()
+        for work in process.works.values():
+            if work.outcome is None:
+                process.finish(work, good=bool(number % 4))
+        self.loop.settle()
+        self.let_time_pass(PAUSES.index(6.0))
+        for _ in range(3):
+            self.routine(number)
+            self.let_time_pass(PAUSES.index(1.0))
+        self.go_on(number)
+
+    def late_delivery(self, number: int) -> None:
+        """An answer is held up until another leads, and the agent has reported to that one."""
+        self.create_task(number)
+        self.network.trap(Way.FROM_GATEWAY, slow=True)
+        self.routine(number)
+        self.fail_over(3 * number)
+        for process in self._processes():
+            for work in process.works.values():
+                if work.outcome is None:
+                    process.finish(work, good=True)
+        self.go_on(number)
+        self.pass_messages(3)
+        for message in self.network.passable():
+            self._let(message, arrive=True)
+
     def crash(self, number: int) -> None:
         """The process of an agent dies."""
         process = pick(self._processes(), number)
@@ -333,7 +412,7 @@ class World:
         found = pick(pods, number)
         if found is not None:
             key, pod = found
-            self.loop.begin(self.cluster.delete(Kind.POD, key, uid=pod["metadata"]["uid"]))
+            _ = self.loop.begin(self.cluster.delete(Kind.POD, key, uid=pod["metadata"]["uid"]))
 
     def kubelets(self, _: int = 0) -> None:
         """Pods that are being deleted end, processes that are missing start."""
@@ -342,16 +421,41 @@ class World:
                 self._tend_pod(key, pod)
         self.loop.settle()
 
+    def replace_sick(self, _: int = 0) -> None:
+        """Agents in quarantine are made anew, as their pool would."""
+        for (kind, key), agent in list(self.cluster.objects.items()):
+            conditions = agent.get("status", {}).get("conditions", ())
+            sick = any(one["type"] == "Healthy" and one["status"] == "False" for one in conditions)
+            if kind is Kind.AGENT and sick:
+                self._make_anew(key, agent)
+        self.loop.settle()
+
+    def _make_anew(self, key: Key, agent: dict[str, Any]) -> None:
+        process = self.processes.get(key.name)
+        if process is not None:
+            process.die()
+        if (Kind.POD, key) in self.cluster.objects:
+            self.cluster.remove(Kind.POD, key)
+        self.cluster.remove(Kind.AGENT, key)
+        kept = ("namespace", "name", "labels", "ownerReferences")
+        metadata = {name: agent["metadata"][name] for name in kept}
+        fresh = {**agent, "metadata": metadata, "status": {"observedGeneration": -1}}
+        self.cluster.put(Kind.AGENT, fresh)
+
     def _tend_pod(self, key: Key, pod: dict[str, Any]) -> None:
         process = self.processes.get(key.name)
         mine = process is not None and process.identity.pod_uid == pod["metadata"]["uid"]
+        if process is not None and process.hangs:
+            return  # its node is out of reach
         if "deletionTimestamp" in pod["metadata"]:
             if process is not None and mine:
                 process.die()
             self.cluster.remove(Kind.POD, key)
         elif process is None or not mine or not process.alive:
             self._names += 1
-            agent = self.cluster.objects[Kind.AGENT, key]
+            agent = self.cluster.objects.get((Kind.AGENT, key))
+            if agent is None:
+                return
             self.processes[key.name] = Process(
                 PodIdentity(key, pod["metadata"]["uid"]),
                 f"instance-{self._names}",
@@ -384,6 +488,7 @@ class World:
             replica.cut_off = False
             if replica.paused:
                 replica.resume()
+        self.go_on(0)
         for number in range(CALM_ROUNDS):
             if not self.judge.unfinished():
                 break
@@ -398,6 +503,7 @@ class World:
         self.end_deposed(0)
         self.take_over(0)
         self.catch_up(0)
+        self.replace_sick()
         self.kubelets()
         for replica in self._running():
             self._observe_all(replica)
@@ -411,8 +517,7 @@ class World:
                 if work.outcome is None:
                     process.finish(work, good=True)
         self.agents_turn(1)
-        for message in self.network.passable():
-            message.slow = False
+        self.network.calm()
         self.pass_messages(3)
         self.let_time_pass(1 + number % 2)
 

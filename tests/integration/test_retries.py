@@ -1,0 +1,195 @@
+"""Losses and retries with a real API server, real operator processes and real SDK agents.
+
+No kubelet runs there: the tests say what it would.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import objects
+from support.cli import Cli
+from support.kubectl import Kubectl
+from support.poll import until
+from support.raw_api import RawApiError
+from support.stage import AGENTS, POOL, POOLS, Stage
+
+POD = "crew-0"
+HEALTH = {"heartbeatSeconds": 1, "failureThreshold": 3}
+
+
+@pytest.fixture
+def stage(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[Stage]:
+    """Return a stage with an operator that leads."""
+    with Stage(kubectl, namespace, tmp_path) as made:
+        made.lead()
+        yield made
+
+
+def status(stage: Stage, name: str) -> dict[str, Any]:
+    """Return the status of a Task."""
+    found: dict[str, Any] = stage.task(name)["status"]
+    return found
+
+
+def is_at(stage: Stage, name: str, attempt: int) -> bool:
+    """Tell whether an attempt of a Task runs."""
+    now = status(stage, name)
+    return (now["phase"], now.get("attempt")) == ("Running", attempt)
+
+
+def phase(stage: Stage, name: str, wanted: str) -> dict[str, Any]:
+    """Wait until a Task is in a phase; return its status."""
+
+    def arrived() -> dict[str, Any] | None:
+        now = status(stage, name)
+        return now if now["phase"] == wanted else None
+
+    return until(arrived, f"{wanted} of {name}", seconds=90)
+
+
+def event(stage: Stage, reason: str) -> str:
+    """Wait for an Event of a reason; return its note."""
+
+    def arrived() -> str | None:
+        path = f"/apis/events.k8s.io/v1/namespaces/{stage.namespace}/events"
+        notes = [one["note"] for one in stage.api.get(path)["items"] if one["reason"] == reason]
+        return notes[0] if notes else None
+
+    return until(arrived, f"Event {reason}")
+
+
+def one_agent(stage: Stage, **health: int) -> None:
+    """Create a pool of one agent that is soon missed, and run that."""
+    spec = {"capabilities": ["work"], "health": HEALTH | health}
+    stage.api.post(POOLS.format(stage.namespace), objects.pool(POOL, spec, replicas=1))
+    stage.agent(POD)
+
+
+def agent_uids(stage: Stage) -> list[str]:
+    """Return the UIDs of all Agents: another one may bear the name of the one before."""
+    found = stage.api.get(AGENTS.format(stage.namespace))["items"]
+    return [one["metadata"]["uid"] for one in found]
+
+
+def put_on_a_node(stage: Stage, pod: str) -> None:
+    """Bind a pod to a node that nobody ever saw: deleted, it stays until somebody forces it."""
+    target = {"apiVersion": "v1", "kind": "Node", "name": "out-of-reach"}
+    body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+    stage.api.post(f"/api/v1/namespaces/{stage.namespace}/pods/{pod}/binding", body)
+
+
+def is_leaving(stage: Stage, pod: str) -> bool:
+    """Tell whether somebody deleted a pod that is still there."""
+    try:
+        found = stage.api.get(f"/api/v1/namespaces/{stage.namespace}/pods/{pod}")
+    except RawApiError:
+        return False
+    return "deletionTimestamp" in found["metadata"]
+
+
+def force(stage: Stage, pod: str) -> None:
+    """Let a pod be gone for good."""
+    answer = stage.kubectl.run("delete", "pod", pod, "--grace-period=0", "--force")
+    assert answer.ok, answer.stderr
+
+
+def test_an_evicted_task_is_tried_again_without_spending_a_retry(stage: Stage) -> None:
+    """The pod's condition says who ended it; the Task succeeds with no failure counted."""
+    one_agent(stage)
+    stage.submit(1, "moved", sleep=5)
+    phase(stage, "moved0", "Running")
+    target = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "lastTransitionTime": datetime.now(UTC).isoformat(timespec="seconds"),  # an old one is void
+    }
+    patch = {"status": {"conditions": [target]}}
+    answer = stage.kubectl.run("patch", "pod", POD, "--subresource=status", "-p", json.dumps(patch))
+    assert answer.ok, answer.stderr
+    stage.kill_pod(POD)
+    stage.agent(POD)
+    done = phase(stage, "moved0", "Succeeded")
+    assert (done["attempt"], done.get("failures", 0)) == (2, 0)
+    assert [one["reason"] for one in done["attempts"]] == ["Evicted", "Completed"]
+    assert "EvictionByEvictionAPI; attempt 2 follows" in event(stage, "Requeued")
+    assert stage.breaches() == []
+
+
+def test_a_task_that_kills_its_agent_three_times_is_given_up(stage: Stage) -> None:
+    """Each time another process comes up in the same pod; no retry.limit saves the Task."""
+    one_agent(stage)
+    stage.submit(1, "poison", sleep=600, retry={"limit": 50})
+    for attempt in range(1, 4):
+        until(partial(is_at, stage, "poison0", attempt), f"attempt {attempt}")
+        stage.agents.pop(POD).kill()
+        stage.agent(POD)
+    done = phase(stage, "poison0", "Failed")
+    assert (done["reason"], done["crashes"]) == ("PoisonTask", 3)
+    assert "the death of a container" in event(stage, "PoisonTask")
+
+
+def test_a_hung_agents_task_waits_until_its_pod_is_known_to_be_gone(stage: Stage) -> None:
+    """The silent pod is deleted first; only when it is gone the Task is tried again."""
+    one_agent(stage)
+    put_on_a_node(stage, POD)
+    stage.submit(1, "held", sleep=2)
+    phase(stage, "held0", "Running")
+    stage.agents.pop(POD).kill()
+    until(lambda: is_leaving(stage, POD), "deletion of the silent pod")
+    assert status(stage, "held0")["phase"] == "Running"
+    force(stage, POD)
+    until(lambda: status(stage, "held0").get("failures") == 1, "requeue")
+    stage.agent(POD)
+    done = phase(stage, "held0", "Succeeded")
+    assert [one["reason"] for one in done["attempts"]] == ["AgentLost", "Completed"]
+
+
+def test_a_task_on_an_unreachable_node_is_bound_again_after_the_fence(stage: Stage) -> None:
+    """The pod never goes; the agent must have stopped by itself, so the Task is lost."""
+    one_agent(stage, selfFenceSeconds=15)
+    put_on_a_node(stage, POD)
+    stage.submit(1, "cut", sleep=600)
+    phase(stage, "cut0", "Running")
+    stage.agents.pop(POD).kill()
+    lost = until(
+        lambda: status(stage, "cut0") if status(stage, "cut0")["phase"] == "Queued" else None,
+        "loss",
+        seconds=90,
+    )
+    assert (lost["reason"], lost["failures"]) == ("AgentLost", 1)
+    assert is_leaving(stage, POD)
+    assert "nothing is heard of it or its node" in lost["message"]
+
+
+def test_an_agent_that_keeps_failing_is_quarantined_and_replaced(stage: Stage) -> None:
+    """Five tasks fail on it; another agent takes its place, and Events tell why."""
+    one_agent(stage)
+    before = agent_uids(stage)
+    names = stage.submit(5, "bad", failures=9, retry={"limit": 0})
+    for name in names:
+        phase(stage, name, "Failed")
+    until(lambda: agent_uids(stage) not in ([], before), "another agent")
+    assert "TasksFailing: 5 tasks in a row failed" in event(stage, "Quarantined")
+    assert "the next one is made at once" in event(stage, "AgentReplaced")
+
+
+def test_why_tells_the_story_of_each_attempt_and_of_the_next(stage: Stage) -> None:
+    """A Task that rests says why, and when it is tried again."""
+    one_agent(stage)
+    stage.submit(1, "bumpy", failures=1, retry={"backoffSeconds": 120})
+    until(lambda: status(stage, "bumpy0").get("failures") == 1, "failure")
+    cli = Cli(stage.kubectl.kubeconfig, stage.namespace)
+    said = cli.run("task", "why", "bumpy0")
+    assert said.code == 0, said.stderr
+    lines = said.stdout.splitlines()
+    assert lines[0].startswith("bumpy0 is Queued (Backoff): not before 20")
+    assert lines[1].startswith("next: attempt 2 follows not before 20")
+    assert lines[1].endswith("(1 of 2 retries are spent)")
+    assert any(line.split()[:2] == ["1", POD] and "AgentError" in line for line in lines)

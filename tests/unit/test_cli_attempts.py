@@ -1,0 +1,76 @@
+"""How the command line tells of attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentcorps.cli import task, task_why
+from agentcorps.cli.options import Format
+from agentcorps.cli.output import print_objects
+
+if TYPE_CHECKING:
+    import pytest
+
+ATTEMPTS: list[dict[str, Any]] = [
+    {
+        "attempt": 1,
+        "agentName": "readers-0",
+        "startedAt": "2026-11-23T12:00:00Z",
+        "finishedAt": "2026-11-23T12:00:12Z",
+        "reason": "AgentLost",
+        "message": "agent readers-0: its pod is gone",
+    },
+    {"attempt": 2, "agentName": "readers-1", "reason": "Timeout"},
+]
+
+
+def test_a_wide_list_tells_failures_and_the_last_attempts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Attempt, failures, reason, agent, and how each kept attempt ended, in one line."""
+    one = {
+        "kind": "Task",
+        "metadata": {"name": "report"},
+        "spec": {"pool": "readers"},
+        "status": {
+            "phase": "Queued",
+            "reason": "Timeout",
+            "agentName": "readers-1",
+            "attempt": 2,
+            "failures": 2,
+            "attempts": ATTEMPTS,
+        },
+    }
+    print_objects([one], Format.WIDE, task.COLUMNS, color=False)
+    head, line = capsys.readouterr().out.splitlines()
+    wanted = ["POOL", "PHASE", "REASON", "AGENT", "ATTEMPT", "FAILURES", "ATTEMPTS"]
+    assert head.split()[:7] == wanted
+    assert line.split()[:6] == ["readers", "Queued", "Timeout", "readers-1", "2", "2"]
+    assert "1:AgentLost 2:Timeout" in line
+
+
+def test_why_prints_each_attempt_with_its_cause_and_the_next_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The story in order: where it is, what comes next, what was spent, each attempt."""
+    answer = {
+        "name": "report",
+        "phase": "Queued",
+        "reason": "Backoff",
+        "message": "not before noon",
+        "next": "attempt 3 follows not before noon (2 of 3 retries are spent)",
+        "failures": 2,
+        "crashes": 1,
+        "retryLimit": 3,
+        "operator": {"state": "leading", "message": ""},
+        "attempts": ATTEMPTS,
+        "agents": [],
+    }
+    task_why.show(answer, color=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "report is Queued (Backoff): not before noon"
+    assert lines[1] == "next: attempt 3 follows not before noon (2 of 3 retries are spent)"
+    assert lines[3] == "crashes: 1 of 3 after which it is given up"
+    assert lines[5].split() == ["ATTEMPT", "AGENT", "TOOK", "ENDED", "WITH", "BECAUSE"]
+    assert lines[6].split()[:4] == ["1", "readers-0", "12s", "AgentLost"]
+    assert lines[6].endswith("its pod is gone")
