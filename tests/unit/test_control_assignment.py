@@ -228,3 +228,38 @@ async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
     assert answer.drain
     assert not answer.tasks
     assert room.status()["phase"] == "Queued"
+
+
+async def test_a_poll_of_a_process_that_was_replaced_does_not_disturb_its_successor() -> None:
+    """The old process's poll ends with 409; the new one's mailbox stays, and gets the task."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    async with assigning(room):
+        old = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0.01)
+        await room.hello(who, OTHER)
+        with pytest.raises(ProtocolError):
+            await asyncio.wait_for(old, 10)
+        new = asyncio.create_task(room.poll(who, instance=OTHER, wait=30))
+        await asyncio.sleep(0.01)
+        room.add_task()
+        answer = await asyncio.wait_for(new, 10)
+    assert answer is not None
+    assert len(answer.tasks) == 1
+
+
+async def test_a_wake_up_without_anything_to_say_keeps_the_poll_open() -> None:
+    """What concerned others does not cost an agent its poll."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    async with assigning(room):
+        poll = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0.01)
+        room.deliveries.wake(Key(NAMESPACE, "crew-0"))
+        await asyncio.sleep(0.01)
+        assert not poll.done()
+        room.add_task()
+        answer = await asyncio.wait_for(poll, 10)
+    assert answer is not None

@@ -6,6 +6,7 @@ handed over only after its binding is written.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -86,16 +87,16 @@ class AgentSessions:
 
     async def next(self, identity: PodIdentity, body: NextRequest) -> NextResponse | None:
         """Hold a poll until there is work or something to stop; None when neither came in time."""
-        caller = await self._gatekeeper.admit(identity)
-        self._gatekeeper.session(caller, body.instance)
-        self._state.touch(caller.key, self._clock.now())
-        ready = await self._answer(caller, body)
-        if ready is not None:
-            return ready
-        if not await self._wait(caller, body):
-            return None
-        caller = await self._gatekeeper.admit(identity)
-        return await self._answer(caller, body)
+        until = asyncio.get_running_loop().time() + body.wait
+        while True:
+            caller = await self._gatekeeper.admit(identity)
+            # Checked again after each wait: another process of the pod may have said hello.
+            self._gatekeeper.session(caller, body.instance)
+            self._state.touch(caller.key, self._clock.now())
+            ready = await self._answer(caller, body)
+            left = until - asyncio.get_running_loop().time()
+            if ready is not None or left <= 0 or not await self._wait(caller, body, left):
+                return ready
 
     async def heartbeat(self, identity: PodIdentity, body: HeartbeatRequest) -> Directives:
         """A sign of life without an open poll; the answer tells what to stop."""
@@ -121,7 +122,7 @@ class AgentSessions:
         )
         log.info("agent said hello", agent=str(caller.key), running=len(body.running))
 
-    async def _wait(self, caller: Caller, body: NextRequest) -> bool:
+    async def _wait(self, caller: Caller, body: NextRequest, seconds: float) -> bool:
         """Keep a poll open; False when a newer poll of the same process took its place."""
         box = self._deliveries.open_box(caller.key, body.instance)
         poll = box.open()
@@ -129,7 +130,7 @@ class AgentSessions:
         self._kicks.assign()
         latest = True
         try:
-            await wait_for_mail(poll, body.wait)
+            await wait_for_mail(poll, seconds)
         finally:
             latest = box.close(poll)
             if latest:

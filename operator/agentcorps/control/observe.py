@@ -47,7 +47,8 @@ class Observer:
             self._state.forget_task(record.uid)
         elif not self._state.observe_task(record, self._clock.now()):
             return
-        if before is not None and before.phase is TaskPhase.RUNNING:
+        ours = self._state.in_flight(record.uid)
+        if before is not None and before.phase is TaskPhase.RUNNING and not ours:
             self._wake_if_over(before)
         self._kicks.assign()
         self._kicks.statuses()
