@@ -22,8 +22,10 @@ async def nap(_: dict[str, Any], ctx: Context) -> str:
 
 @agent.task("square", process=True)
 def square(given: dict[str, Any], ctx: Context) -> dict[str, int]:
-    """Compute something in a process of its own."""
+    """Compute something in a process of its own, once the given file is there."""
     ctx.progress(10, "computing")
+    while not Path(given["go"]).exists():
+        time.sleep(0.01)
     return {"square": given["number"] ** 2, "pid": os.getpid()}
 
 

@@ -71,10 +71,15 @@ def resident_mib(pid: int) -> float:
     )
 
 
-async def test_process_returns_result_and_progress(gateway: FakeGateway) -> None:
+async def test_process_returns_result_and_progress(gateway: FakeGateway, tmp_path: Path) -> None:
     """A handler in a process of its own gets its input, tells its progress and gives a result."""
+    go = tmp_path / "go"
     async with running(sample_agent.agent, gateway):
-        gateway.sessions.push(delivery("a", requires=["square"], input={"number": 12}))
+        given = {"number": 12, "go": str(go)}
+        gateway.sessions.push(delivery("a", requires=["square"], input=given))
+        # Progress that has not left when the result is there is dropped: see it first.
+        await until(lambda: gateway.sessions.bodies("progress"))
+        go.touch()
         await until(lambda: gateway.sessions.reports)
     taken = gateway.sessions.reports["uid-a", 1][0]
     assert isinstance(taken, CompleteRequest)
