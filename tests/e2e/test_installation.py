@@ -3,7 +3,6 @@
 import json
 
 from support.kubectl import Kubectl
-from support.poll import until
 
 OPERATOR_POD = "app.kubernetes.io/component=operator"
 
@@ -20,22 +19,9 @@ def test_operator_runs_where_only_restricted_pods_may(system: Kubectl) -> None:
     assert not context["allowPrivilegeEscalation"]
 
 
-def test_operator_holds_its_lease(system: Kubectl) -> None:
-    """The Lease names the running pod, and the gateway's only endpoint is that pod."""
-
-    def agreed() -> bool:
-        pods = system.get("pods", "-l", OPERATOR_POD)["items"]
-        lease = system.get("lease/agentcorps-operator")["spec"]["holderIdentity"]
-        endpoints = system.get("endpointslice/agentcorps-gateway")["endpoints"]
-        running = [(pod["metadata"]["name"], [pod["status"].get("podIP")]) for pod in pods]
-        return running == [(lease, endpoint["addresses"]) for endpoint in endpoints]
-
-    until(agreed, "one pod that leads and is the endpoint")
-
-
 def test_operator_logs_json_without_secrets(system: Kubectl) -> None:
     """Each line of the operator's log is JSON, and none holds a token or a private key."""
-    text = system.run("logs", "deployment/agentcorps-operator", "--tail=-1").stdout
+    text = system.run("logs", "-l", OPERATOR_POD, "--tail=-1").stdout
     assert text
     for line in text.splitlines():
         json.loads(line)

@@ -10,6 +10,7 @@ from support.crew import Crew
 from support.kubectl import Kubectl
 from support.poll import until
 
+OPERATOR_POD = "app.kubernetes.io/component=operator"
 CANARY = "canary-5d1f0c7e-in-a-payload"
 MAX_INPUT_BYTES = 65536
 
@@ -109,7 +110,7 @@ def test_payloads_stay_out_of_logs_and_events(pair: Crew, system: Kubectl) -> No
     assert pair.ended("secret-failing")["status"]["phase"] == "Failed"
     crashed = pair.ended("secret-crashing")["status"]
     assert (crashed["phase"], crashed["attempt"], crashed["failures"]) == ("Succeeded", 2, 1)
-    operator = system.run("logs", "deployment/agentcorps-operator", "--tail=-1").stdout
+    operator = system.run("logs", "-l", OPERATOR_POD, "--tail=-1").stdout
     agents = pair.kubectl.run("logs", "-l", "agentcorps.dev/pool=crew", "--tail=-1").stdout
     events = pair.kubectl.run("get", "events.events.k8s.io", "-o", "json").stdout
     assert "task started" in agents

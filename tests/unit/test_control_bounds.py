@@ -7,6 +7,7 @@ import structlog
 
 from agentcorps.api.protocol import TaskRef
 from agentcorps.control.blame import blame
+from agentcorps.control.refusals import ProtocolError
 from agentcorps.control.task_writes import TaskWrites
 from agentcorps.control.verdicts import MOST_FRESH_READS
 from agentcorps.core.quarantine import FAILURES_IN_A_ROW
@@ -78,3 +79,19 @@ async def test_a_success_in_time_lifts_the_suspension_of_an_agent() -> None:
     assert room.state.sessions[who.pod].suspended
     await room.calls.complete(who, good, result())
     assert not room.state.sessions[who.pod].suspended
+
+
+async def test_a_report_is_a_sign_of_life_of_its_own_process_only() -> None:
+    """An agent that reports is not silent; a report of an earlier process says nothing of it."""
+    room = ControlRoom()
+    who = room.add_agent(slots=2)
+    await room.hello(who, slots=2)
+    room.add_task()
+    ref = await bound(room, who)
+    heard = room.state.sessions[who.pod].last_seen
+    room.clock.advance(12)
+    with pytest.raises(ProtocolError):
+        await room.calls.complete(who, ref, result(instance="instance-two"))
+    assert room.state.sessions[who.pod].last_seen == heard
+    await room.calls.complete(who, ref, result())
+    assert room.state.sessions[who.pod].last_seen == heard + 12

@@ -60,7 +60,7 @@ class AgentReports:
         self, identity: PodIdentity, ref: TaskRef, body: ProgressRequest
     ) -> Directives:
         """Note how far an attempt is; written to the Task now and then."""
-        caller = await self._gatekeeper.admit(identity)
+        caller = await self._admit(identity, body.instance)
         record = await self._find(caller, ref)
         try:
             lifecycle.fence(record, ref.attempt, caller.pod.uid, body.instance)
@@ -73,7 +73,7 @@ class AgentReports:
         self, identity: PodIdentity, ref: TaskRef, body: CompleteRequest
     ) -> Directives:
         """Finish a Task with its result; answers only after the terminal write. Idempotent."""
-        caller = await self._gatekeeper.admit(identity)
+        caller = await self._admit(identity, body.instance)
         _require_small(body.result)
 
         def succeed(record: TaskRecord) -> TaskRecord:
@@ -89,7 +89,7 @@ class AgentReports:
 
     async def fail(self, identity: PodIdentity, ref: TaskRef, body: FailRequest) -> Directives:
         """End an attempt that did not work out: again if it is retryable and retries are left."""
-        caller = await self._gatekeeper.admit(identity)
+        caller = await self._admit(identity, body.instance)
 
         def give_up(record: TaskRecord) -> TaskRecord:
             lifecycle.fence(record, ref.attempt, caller.pod.uid, body.instance)
@@ -109,6 +109,17 @@ class AgentReports:
         told = "" if body.reason == after.attempts[-1].reason else body.reason
         self._events.emit(attempt_ended(after, told, again="AttemptFailed"))
         return self._directives(caller)
+
+    async def _admit(self, identity: PodIdentity, instance: str) -> Caller:
+        """The caller; its report is a sign of life, as its fence against silence counts it."""
+        caller = await self._gatekeeper.admit(identity)
+        session = self._state.sessions.get(caller.key)
+        if session is not None and (session.pod_uid, session.instance) == (
+            caller.pod.uid,
+            instance,
+        ):
+            self._state.touch(caller.key, self._clock.now())
+        return caller
 
     async def _write(
         self,

@@ -106,8 +106,9 @@ class Judge:
     def _lost(self, where: str, old: dict[str, Any]) -> None:
         """An attempt may be given up only if its process is gone, or cannot be known."""
         process = self.processes[old["agentInstance"]]
-        silent = self._clock.seconds - process.heard >= UNREACHABLE_SECONDS
-        given_up = old["podUID"] in self.doomed and silent
+        # The decision may have been made before its latest call, and written after it.
+        silence = max(process.longest_silence, self._clock.seconds - process.heard)
+        given_up = old["podUID"] in self.doomed and silence >= UNREACHABLE_SECONDS
         if process.alive and not process.leaving and not given_up:
             self.blame(f"{where}: AgentLost, but its process {process.instance} lives")
 

@@ -83,7 +83,9 @@ class Process:
         self.hangs = False
         self.highest_epoch = 0
         self.heard = world[0].time()
-        """When (monotonic) a leader last heard of it; its start counts, too."""
+        """When (monotonic) its last call reached a leader; its start counts, too."""
+        self.longest_silence = 0.0
+        """Seconds between two of its calls."""
         self.works: dict[TaskRef, Work] = {}
         self.session: Call | None = None
         self._term = Term()
@@ -225,11 +227,11 @@ class Process:
         if call.replica.dead or not await self._network.hop(Way.TO_GATEWAY, call.replica):
             raise ConnectionError
         if call.replica.duty.leading:
+            self.longest_silence = max(self.longest_silence, self._loop.time() - self.heard)
             self.heard = self._loop.time()
         answer: WireModel | ProtocolError | None
         try:
             answer = await ask(call.replica.room.calls)
-            self.heard = self._loop.time()
         except ProtocolError as error:
             answer = error
         if isinstance(answer, NextResponse) and answer.tasks and not call.replica.term.leading:
