@@ -105,13 +105,7 @@ class Feed(Generic[R]):
         self._decode = decode
         self._on_replace = on_replace
         self._on_event = on_event
-        self._params = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(timing.watch_seconds),
-        }
-        if scope.label_selector:
-            self._params["labelSelector"] = scope.label_selector
+        self._params = _watch_params(scope, timing)
         self._patience = timing.watch_seconds + timing.silence_seconds
         self._backoff = Backoff(jitter=timing.jitter)
         self._monotonic = timing.monotonic
@@ -261,6 +255,15 @@ class Feed(Generic[R]):
             "feed.failed", feed=self._what, error=str(error), retry_seconds=round(delay, 2)
         )
         await self._sleep(delay)
+
+
+def _watch_params(scope: Scope, timing: Timing) -> dict[str, str]:
+    params = {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": str(timing.watch_seconds),
+    }
+    return params | ({"labelSelector": scope.label_selector} if scope.label_selector else {})
 
 
 def _parse(line: bytes) -> tuple[str, Object] | None:
