@@ -214,9 +214,9 @@ def test_scaling_down_drains_the_busy_agent_last(kubectl: Kubectl, start: Start)
 def test_an_input_over_the_limit_ends_as_failed_without_being_bound(
     kubectl: Kubectl, operator: OperatorProcess
 ) -> None:
-    """Where the policy is not installed, the operator refuses the Task and names the limit."""
+    """What the policy cannot measure (it leaves zeros out), the operator refuses by its limit."""
     assert operator.ready()
-    kubectl.create(objects.task("huge", input={"text": "x" * 70_000}))
+    kubectl.create(objects.task("huge", input={"text": "0" * 70_000}))
     done = phase(kubectl, "huge", "Failed")
     assert (done["reason"], done.get("attempt", 0)) == ("InputTooLarge", 0)
     assert "65536" in done["message"]
