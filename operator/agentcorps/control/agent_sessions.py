@@ -123,7 +123,7 @@ class AgentSessions:
         log.info("agent said hello", agent=str(caller.key), running=len(body.running))
 
     async def _wait(self, caller: Caller, body: NextRequest, seconds: float) -> bool:
-        """Keep a poll open; False when a newer poll of the same process took its place."""
+        """Keep a poll open; False when its time is over, or a newer poll took its place."""
         box = self._deliveries.open_box(caller.key, body.instance)
         poll = box.open()
         self._state.offer(caller.key, 0 if caller.must_drain else body.free)
@@ -136,7 +136,8 @@ class AgentSessions:
             if latest:
                 self._state.withdraw(caller.key)
                 self._state.touch(caller.key, self._clock.now())
-        return latest
+        # Whatever comes for the agent wakes its poll: one that was not woken has nothing to say.
+        return latest and poll.done()
 
     async def _answer(self, caller: Caller, body: NextRequest) -> NextResponse | None:
         verdicts = await self._judge(caller, body.instance, body.running)
