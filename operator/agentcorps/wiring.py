@@ -28,7 +28,7 @@ from agentcorps.control.fleet_writes import FleetApplier
 from agentcorps.control.gatekeeper import Gatekeeper
 from agentcorps.control.goodbyes import Goodbyes
 from agentcorps.control.kicks import Kicks
-from agentcorps.control.loop import Loop
+from agentcorps.control.loop import Loop, soonest
 from agentcorps.control.monitor_agents import MonitorAgents
 from agentcorps.control.observe import Observer
 from agentcorps.control.progress import FLUSH_SECONDS, ProgressBook
@@ -232,8 +232,7 @@ def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
 
 async def _in_turn(*steps: RecoverTasks | ScaleAgents | CreateAgents) -> float | None:
     """Run steps one after the other: an agent's pod is created in the same turn as the agent."""
-    pauses = [await one.step() for one in steps]
-    return min((pause for pause in pauses if pause is not None), default=None)
+    return soonest(*[await one.step() for one in steps])
 
 
 def _elector(settings: Settings, api: ApiConnection, clock: ServerClock) -> LeaseElector:

@@ -4,30 +4,17 @@ from typing import Any
 
 from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.protocol import HelloRequest, NextRequest, NextResponse, TaskRef
-from agentcorps.control.agent_calls import AgentCalls
-from agentcorps.control.agent_reports import AgentReports
-from agentcorps.control.agent_sessions import AgentSessions
-from agentcorps.control.apply import TaskApplier
 from agentcorps.control.assign_tasks import AssignTasks
 from agentcorps.control.create_agents import CreateAgents
-from agentcorps.control.deliveries import Deliveries
-from agentcorps.control.fleet_writes import FleetApplier
-from agentcorps.control.gatekeeper import Gatekeeper
-from agentcorps.control.goodbyes import Goodbyes
-from agentcorps.control.kicks import Kicks
 from agentcorps.control.loop import Loop
 from agentcorps.control.monitor_agents import MonitorAgents
-from agentcorps.control.observe import Observer
-from agentcorps.control.progress import ProgressBook
 from agentcorps.control.recover_tasks import RecoverTasks
-from agentcorps.control.remembered import Remembered
 from agentcorps.control.scale_agents import ScaleAgents
-from agentcorps.control.task_writes import TaskWrites
 from agentcorps.core import wire
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.records import Key, Now
-from agentcorps.core.state import State
 from agentcorps.ports import Cluster, Kind, Leadership, Object, PodIdentity
+from agentcorps.wiring import World, use_cases
 from support.fake_cluster import FakeCluster, Notes
 
 NAMESPACE = "team"
@@ -85,50 +72,15 @@ class ControlRoom:
         self.leader = Leader(epoch)
         port: Cluster = link or self.cluster
         self.notes = Notes()
-        self.state = State()
-        self.remembered = Remembered()
-        self.kicks = Kicks()
-        self.writes = TaskWrites(self.state, port, self.clock, self.kicks.all)
-        self.deliveries = Deliveries(self.state, port, self.clock)
         self.forgotten: list[str] = []
-        self.observer = Observer(
-            self.state, self.deliveries, self.clock, self.kicks, self.forgotten.append
+        world = World(port, self.clock, leadership or self.leader, self.notes)
+        rooms = use_cases(
+            world, lambda: GatewayAddress("https://gateway:8443", "CA"), self.forgotten.append
         )
-        gatekeeper = Gatekeeper(self.state, port, leadership or self.leader)
-        self.progress = ProgressBook(self.writes)
-        sessions = AgentSessions(
-            self.state,
-            gatekeeper,
-            self.deliveries,
-            self.writes,
-            self.remembered,
-            self.clock,
-            self.kicks,
-        )
-        reports = AgentReports(
-            self.state,
-            gatekeeper,
-            self.writes,
-            self.progress,
-            self.remembered,
-            self.notes,
-            self.clock,
-        )
-        goodbyes = Goodbyes(
-            self.state, gatekeeper, self.writes, self.notes, self.clock, self.kicks.all
-        )
-        self.calls = AgentCalls(sessions, reports, goodbyes)
-        tasks = TaskApplier(
-            self.state, self.writes, self.deliveries, port, self.notes, self.clock, self.remembered
-        )
-        fleet = FleetApplier(
-            self.state,
-            port,
-            self.notes,
-            self.remembered,
-            self.clock,
-            lambda: GatewayAddress("https://gateway:8443", "CA"),
-        )
+        self.state, self.kicks, self.remembered = rooms.state, rooms.kicks, rooms.remembered
+        self.writes, self.deliveries = rooms.writes, rooms.deliveries
+        self.observer, self.progress, self.calls = rooms.observer, rooms.progress, rooms.calls
+        tasks, fleet = rooms.tasks, rooms.fleet
         self.assign = AssignTasks(self.state, tasks, self.clock)
         self.recover = RecoverTasks(self.state, tasks, self.remembered, self.clock)
         self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock)

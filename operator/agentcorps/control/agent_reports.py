@@ -11,7 +11,7 @@ from agentcorps.api.meta import RetryReason, TaskPhase, TaskReason
 from agentcorps.api.names import MAX_RESULT_BYTES
 from agentcorps.api.protocol import Directives
 from agentcorps.control.blame import blame, praise
-from agentcorps.control.refusals import ProtocolError
+from agentcorps.control.refusals import ProtocolError, unavailable
 from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle, wire
 from agentcorps.ports import ClusterError, NotFound, Refused
@@ -139,12 +139,7 @@ class AgentReports:
         except Refused as error:
             raise ProtocolError(422, error.reason, "the API server refused this result") from error
         except ClusterError as error:
-            raise ProtocolError(
-                503,
-                "Unavailable",
-                "the result could not be stored now; send it again",
-                retry_after=1,
-            ) from error
+            raise unavailable("the result could not be stored now; send it again") from error
 
     async def _find(self, caller: Caller, ref: TaskRef) -> TaskRecord:
         """The Task that a report is about, if it can be this caller's.
@@ -156,9 +151,7 @@ class AgentReports:
             if record is not None and record.attempt < ref.attempt:
                 record = await self._writes.refresh(record)
         except ClusterError as error:
-            raise ProtocolError(
-                503, "Unavailable", "the API server does not answer; try again", retry_after=1
-            ) from error
+            raise unavailable() from error
         if record is None or record.key.namespace != caller.key.namespace:
             raise _unknown(ref)
         if record.attempt == ref.attempt and record.agent_name != caller.key.name:

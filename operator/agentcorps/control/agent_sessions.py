@@ -13,7 +13,7 @@ import structlog
 
 from agentcorps.api.protocol import PROTOCOL_VERSION, Directives, HelloResponse, NextResponse
 from agentcorps.control.mailbox import wait_for_mail
-from agentcorps.control.refusals import ProtocolError
+from agentcorps.control.refusals import ProtocolError, unavailable
 from agentcorps.control.verdicts import Verdicts, judge
 from agentcorps.core.records import Session
 from agentcorps.ports import ClusterError
@@ -144,7 +144,7 @@ class AgentSessions:
         try:
             tasks = await self._deliveries.collect(caller.key, body.instance, body.running)
         except ClusterError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
         self._gatekeeper.require_leading()
         if not tasks and not verdicts and not caller.must_drain:
             return None
@@ -160,7 +160,7 @@ class AgentSessions:
         try:
             return await judge(self._state, self._writes, caller, instance, running)
         except ClusterError as error:
-            raise _unavailable() from error
+            raise unavailable() from error
 
     def _directives(self, caller: Caller, verdicts: Verdicts) -> Directives:
         return Directives(
@@ -169,9 +169,3 @@ class AgentSessions:
             drop=verdicts.drop,
             drain=caller.must_drain,
         )
-
-
-def _unavailable() -> ProtocolError:
-    return ProtocolError(
-        503, "Unavailable", "the API server does not answer; try again", retry_after=1
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentcorps.control.loop import soonest
 from agentcorps.core import health
 
 if TYPE_CHECKING:
@@ -37,12 +38,11 @@ class CreateAgents:
         await self._applier.carry_out([*creations, *deletions])
         now = self._clock.now()
         due = health.next_due(self._state, now, self._remembered.first_hello)
-        pauses = [
+        return soonest(
             self._remembered.pods.next_due(now.monotonic),
             self._remembered.replaced_pods.next_due(now.monotonic),
             None if due is None else due - now.monotonic,
-        ]
-        return min((pause for pause in pauses if pause is not None), default=None)
+        )
 
     def _rests(self, key: Key, now: float) -> bool:
         """Whether an agent's next pod is made later: the last could not be, or was no good."""

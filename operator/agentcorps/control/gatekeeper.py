@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentcorps.api.meta import AgentPhase
-from agentcorps.control.refusals import ProtocolError
+from agentcorps.control.refusals import ProtocolError, unavailable
 from agentcorps.core import wire
 from agentcorps.core.records import Key
 from agentcorps.ports import ClusterError, Kind, NotFound
@@ -106,9 +106,7 @@ class Gatekeeper:
         except NotFound as error:
             raise _dead(identity) from error
         except ClusterError as error:
-            raise ProtocolError(
-                503, "Unavailable", "the API server does not answer; try again", retry_after=1
-            ) from error
+            raise unavailable() from error
         pod = wire.pod_record(stored)
         if pod.uid != identity.pod_uid:
             raise _dead(identity)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agentcorps.api.meta import TaskReason
-from agentcorps.control.refusals import ProtocolError
+from agentcorps.control.refusals import unavailable
 from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle
 from agentcorps.ports import ClusterError
@@ -71,8 +71,6 @@ class Goodbyes:
         except (lifecycle.IllegalTransition, lifecycle.Stale) as error:
             log.info("task was not given back", task=str(record.key), why=str(error))
         except ClusterError as error:
-            raise ProtocolError(
-                503, "Unavailable", "the API server does not answer; try again", retry_after=1
-            ) from error
+            raise unavailable() from error
         else:
             self._events.emit(attempt_ended(after, "the agent said goodbye"))

@@ -91,3 +91,8 @@ class Loop:
         return (
             self._tick if wanted is None else max(SHORTEST_PAUSE_SECONDS, min(self._tick, wanted))
         )
+
+
+def soonest(*pauses: float | None) -> float | None:
+    """Return the shortest of several pauses that a step may ask for; None where none does."""
+    return min((pause for pause in pauses if pause is not None), default=None)

@@ -21,3 +21,10 @@ class ProtocolError(Exception):
         self.title = title
         self.detail = detail
         self.retry_after = retry_after
+
+
+def unavailable(
+    detail: str = "the API server does not answer; try again",
+) -> ProtocolError:
+    """Return the refusal of a call that may succeed when it is made again in a second."""
+    return ProtocolError(503, "Unavailable", detail, retry_after=1)

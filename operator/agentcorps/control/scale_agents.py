@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentcorps.control.loop import soonest
 from agentcorps.core import scaling
 from agentcorps.core.actions import CreateAgent
 
@@ -39,12 +40,11 @@ class ScaleAgents:
         await self._applier.carry_out(actions)
         now = self._clock.now()
         due = scaling.next_due(self._state, now)
-        pauses = [
+        return soonest(
             self._remembered.pools.next_due(now.monotonic),
             self._remembered.replaced_agents.next_due(now.monotonic),
             None if due is None else due - now.monotonic,
-        ]
-        return min((pause for pause in pauses if pause is not None), default=None)
+        )
 
     def _rests(self, key: Key, now: Now) -> bool:
         """Whether the next agent of a pool is made later: the last could not be, or was no good."""

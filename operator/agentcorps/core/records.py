@@ -14,11 +14,6 @@ from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TERMINAL = frozenset(
-    {TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.CANCELLED, TaskPhase.TIMED_OUT}
-)
-"""Phases of a Task that never change again."""
-
 
 class Key(NamedTuple):
     """Namespace and name of an object."""
@@ -107,7 +102,7 @@ class TaskRecord:
     @property
     def terminal(self) -> bool:
         """True once the phase never changes again."""
-        return self.phase in TERMINAL
+        return self.phase.is_terminal
 
 
 @dataclass(frozen=True, slots=True)
