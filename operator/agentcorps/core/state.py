@@ -6,16 +6,12 @@ server's lists and the agents' hellos alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from agentcorps.api.meta import AgentPhase, TaskPhase
-from agentcorps.core.board import Board
+from agentcorps.api.meta import TaskPhase
+from agentcorps.core.boards import Boards
 from agentcorps.core.departed import Departed
-from agentcorps.core.members import Members
-from agentcorps.core.offers import Offers
-from agentcorps.core.roster import Vacancy
+from agentcorps.core.serving import Serving
 from agentcorps.core.store import Store
 from agentcorps.core.task_index import TaskIndex
 from agentcorps.core.timers import Timers
@@ -23,6 +19,7 @@ from agentcorps.core.timers import Timers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from agentcorps.core.board import Board
     from agentcorps.core.records import (
         AgentRecord,
         Key,
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
         Session,
         TaskRecord,
     )
+    from agentcorps.core.roster import Vacancy
 
 
 class State:
@@ -47,14 +45,12 @@ class State:
         self._agents: Store[AgentRecord] = Store()
         self._pools: Store[PoolRecord] = Store()
         self._pods: Store[PodRecord] = Store()
-        self._sessions: dict[Key, Session] = {}
         self._assumed: dict[str, TaskRecord] = {}
-        self._offers = Offers()
-        self._members = Members()
-        self._idle_since: dict[Key, float] = {}
-        self._boards: dict[Key, Board] = {}
-        self._dirty_pools: set[Key] = set()
-        self._index = TaskIndex(self._board)
+        self._boards = Boards()
+        self._index = TaskIndex(self._boards.at)
+        self._serving = Serving(
+            self._agents.by_key, self._pods.by_key, self._index.bound_to, self._boards
+        )
         self.departed = Departed(self.bound_to)
         """What was last seen of pods that are gone."""
         self.timers = Timers()
@@ -63,7 +59,7 @@ class State:
         self.agents: Mapping[Key, AgentRecord] = self._agents.by_key
         self.pools: Mapping[Key, PoolRecord] = self._pools.by_key
         self.pods: Mapping[Key, PodRecord] = self._pods.by_key
-        self.sessions: Mapping[Key, Session] = MappingProxyType(self._sessions)
+        self.sessions: Mapping[Key, Session] = self._serving.sessions
 
     # Tasks
 
@@ -141,9 +137,9 @@ class State:
         observed = self.task(record.uid)
         self._assumed[record.uid] = record
         if record.phase is TaskPhase.RUNNING and not _same_binding(observed, record):
-            self._offers.reserve(record.agent, record.uid)
+            self._serving.offers.reserve(record.agent, record.uid)
         elif record.phase is not TaskPhase.RUNNING and observed is not None and _runs(observed):
-            self._offers.hold(record.agent, record.uid)
+            self._serving.offers.hold(record.agent, record.uid)
         self._place(record.uid)
 
     def settle(self, uid: str) -> None:
@@ -152,11 +148,11 @@ class State:
         if assumed is None:
             return
         came_true = _same_binding(self.task(uid), assumed)
-        self._offers.release(assumed.agent, uid, used=came_true)
+        self._serving.offers.release(assumed.agent, uid, used=came_true)
         if uid in self.tasks:
             self.timers.look_at(uid)
             self._place(uid)
-        self._refresh(assumed.agent)
+        self._serving.refresh(assumed.agent)
 
     def in_flight(self, uid: str) -> bool:
         """Whether a write of this Task is under way."""
@@ -170,7 +166,7 @@ class State:
         if before is not None and before.uid != record.uid:
             self.departed.note(before)
         if news:
-            self._refresh(record.key)
+            self._serving.refresh(record.key)
         return news
 
     def forget_pod(self, key: Key, uid: str | None = None) -> None:
@@ -178,7 +174,7 @@ class State:
         gone = self._pods.remove(key, uid)
         if gone is not None:
             self.departed.note(gone)
-            self._refresh(key)
+            self._serving.refresh(key)
 
     def replace_pods(self, records: Iterable[PodRecord], list_rv: int | None = None) -> None:
         """Take in a complete list; see ``replace_tasks``."""
@@ -194,15 +190,15 @@ class State:
         if not news:
             return False
         if before is not None and (before.uid, before.pool) != (record.uid, record.pool):
-            self._drop_agent(before)
-        self._refresh(record.key)
+            self._serving.drop(before)
+        self._serving.refresh(record.key)
         return True
 
     def forget_agent(self, key: Key, uid: str | None = None) -> None:
         """The Agent is deleted (only the one of this UID, where one is given)."""
         gone = self._agents.remove(key, uid)
         if gone is not None:
-            self._drop_agent(gone)
+            self._serving.drop(gone)
 
     def replace_agents(self, records: Iterable[AgentRecord], list_rv: int | None = None) -> None:
         """Take in a complete list; see ``replace_tasks``."""
@@ -230,75 +226,64 @@ class State:
 
     def agents_of(self, pool: Key) -> Collection[AgentRecord]:
         """Agents that a pool owns."""
-        return self._members.of(pool)
+        return self._serving.members.of(pool)
 
     def can(self, pool: Key, requires: frozenset[str]) -> bool:
         """Whether any agent of a pool, busy or not, has these capabilities."""
-        return self._members.can(pool, requires)
+        return self._serving.members.can(pool, requires)
 
     # Agent processes
 
     def open_session(self, session: Session) -> None:
         """A process said hello; what an earlier process of the agent offered is void."""
-        self._sessions[session.agent] = session
-        self._offers.withdraw(session.agent)
-        self._refresh(session.agent)
+        self._serving.open_session(session)
 
     def close_session(self, agent: Key) -> None:
         """The process is gone."""
-        self._sessions.pop(agent, None)
-        self._offers.withdraw(agent)
-        self._refresh(agent)
+        self._serving.close_session(agent)
 
     def leave(self, agent: Key) -> None:
         """The process said goodbye: it gets no new task."""
-        self._change_session(agent, leaving=True)
+        self._serving.change_session(agent, leaving=True)
 
     def suspend(self, agent: Key, *, lasts: bool = True) -> None:
         """The agent is about to be quarantined (or no longer): its process gets no new task."""
-        session = self._sessions.get(agent)
+        session = self.sessions.get(agent)
         if session is not None and session.suspended != lasts:
-            self._change_session(agent, suspended=lasts)
+            self._serving.change_session(agent, suspended=lasts)
 
     def touch(self, agent: Key, now: Now) -> None:
         """The process was heard of just now."""
-        session = self._sessions.get(agent)
-        if session is not None:
-            self._sessions[agent] = replace(session, last_seen=now.monotonic)
+        self._serving.touch(agent, now.monotonic)
 
     def offer(self, agent: Key, free: int) -> None:
         """An open poll of the agent asks for up to ``free`` tasks."""
-        if agent in self._sessions:
-            self._offers.open(agent, free)
-            self._change_session(agent, polling=True)
+        self._serving.offer(agent, free)
 
     def withdraw(self, agent: Key) -> None:
         """The poll is closed or answered."""
-        self._offers.withdraw(agent)
-        self._change_session(agent, polling=False)
+        self._serving.withdraw(agent)
 
     def idle_since(self, agent: Key) -> float:
         """Wall time at which a task of the agent last ended; 0.0 when none has been seen to."""
-        return self._idle_since.get(agent, 0.0)
+        return self._serving.idle_since(agent)
 
     # For the decisions
 
     def vacancy(self, agent: Key) -> Vacancy | None:
         """What an agent can take now; None when it is not known or not connected."""
-        record = self.agents.get(agent)
-        board = None if record is None else self._boards.get(record.pool_key)
-        return None if board is None else board.vacancy(agent.name)
+        return self._serving.vacancy(agent)
 
     def dirty_boards(self, now: Now) -> dict[Key, Board]:
         """Boards on which a task or an agent has become available, by pool, in order."""
         self.timers.see(now)
-        self._dirty_pools.update(self._index.end_rests(now.wall))
-        self._sweep()
-        return {pool: self._boards[pool] for pool in sorted(self._dirty_pools)}
+        for pool in self._index.end_rests(now.wall):
+            self._boards.touch(pool)
+        return self._boards.dirty()
 
     def clean(self, pool: Key) -> None:
         """Nothing is left to bind on this board until something changes."""
-        self._dirty_pools.discard(pool)
+        self._boards.clean(pool)
 
     def next_rest_over(self) -> float | None:
         """Monotonic time at which the next back-off is over; None when no Task waits for one."""
@@ -313,81 +298,21 @@ class State:
         record = self._assumed[uid] if in_flight and observed is not None else observed
         before = self._index.place(uid, record, in_flight=in_flight)
         if record is not None and record.phase is TaskPhase.QUEUED:
-            self._dirty_pools.add(record.pool_key)
+            self._boards.touch(record.pool_key)
         if before is not None and record is not None:
-            self._note_idle(before, record)
+            self._note_end(before, record)
         for agent in {one.agent for one in (before, record) if one and _runs(one)}:
-            self._refresh(agent)
+            self._serving.refresh(agent)
 
-    def _note_idle(self, before: TaskRecord, record: TaskRecord) -> None:
+    def _note_end(self, before: TaskRecord, record: TaskRecord) -> None:
         """If an attempt has ended between these two, its agent has been idle since then."""
         last = record.attempts[-1] if record.attempts else None
-        agent = before.agent
-        if _runs(before) and agent in self.agents and last and last.attempt == before.attempt:
-            self._idle_since[agent] = max(last.finished_at, self.idle_since(agent))
+        if _runs(before) and last and last.attempt == before.attempt:
+            self._serving.note_end(before.agent, last.finished_at)
 
     def _drop_task(self, uid: str) -> None:
         self.timers.forget(uid)
         self._place(uid)
-
-    def _drop_agent(self, record: AgentRecord) -> None:
-        self._members.remove(record.key)
-        self._idle_since.pop(record.key, None)
-        self._board(record.pool_key).remove_agent(record.key.name)
-        self._dirty_pools.add(record.pool_key)
-
-    def _change_session(self, agent: Key, **changes: Any) -> None:
-        session = self._sessions.get(agent)
-        if session is not None:
-            self._sessions[agent] = replace(session, **changes)
-            self._refresh(agent)
-
-    def _refresh(self, key: Key) -> None:
-        """Work out anew what an agent can take."""
-        agent = self.agents.get(key)
-        if agent is None:
-            return
-        session = self._sessions.get(key)
-        self._members.put(agent, agent.capabilities if session is None else session.capabilities)
-        board = self._board(agent.pool_key)
-        if session is None:
-            board.remove_agent(key.name)
-            self._dirty_pools.add(agent.pool_key)
-            return
-        used = len(self.bound_to(key)) + self._offers.held(key)
-        free = min(
-            min(agent.slots, session.slots) - used if self._serves(agent, session) else 0,
-            self._offers.left(key),
-        )
-        vacancy = Vacancy(session.capabilities, max(0, free), used, self.idle_since(key))
-        board.put_agent(key.name, vacancy)
-        if free > 0:
-            self._dirty_pools.add(agent.pool_key)
-
-    def _serves(self, agent: AgentRecord, session: Session) -> bool:
-        pod = self.pods.get(agent.key)
-        return (
-            pod is not None
-            and pod.uid == session.pod_uid
-            and not (pod.deleting or session.leaving or agent.deleting or agent.invalid)
-            and not (agent.quarantined or session.suspended or agent.draining_since is not None)
-            and agent.phase not in {AgentPhase.DRAINING, AgentPhase.UNHEALTHY}
-        )
-
-    def _board(self, pool: Key) -> Board:
-        board = self._boards.get(pool)
-        if board is None:
-            board = self._boards[pool] = Board()
-        return board
-
-    def _sweep(self) -> None:
-        for pool in [pool for pool in self._dirty_pools if self._is_idle(pool)]:
-            self._boards.pop(pool, None)
-            self._dirty_pools.discard(pool)
-
-    def _is_idle(self, pool: Key) -> bool:
-        board = self._boards.get(pool)
-        return board is None or board.is_empty
 
 
 def _runs(record: TaskRecord) -> bool:

@@ -1,0 +1,133 @@
+"""What each agent can take: derived from its object, its pod, its process and its tasks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from agentcorps.api.meta import AgentPhase
+from agentcorps.core.members import Members
+from agentcorps.core.offers import Offers
+from agentcorps.core.roster import Vacancy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from agentcorps.core.boards import Boards
+    from agentcorps.core.records import AgentRecord, Key, PodRecord, Session, TaskRecord
+
+
+class Serving:
+    """Agents' processes and what they offer; keeps the boards told of every change.
+
+    ``refresh`` works out one agent anew. Whoever changes what it depends on calls it.
+    """
+
+    def __init__(
+        self,
+        agents: Mapping[Key, AgentRecord],
+        pods: Mapping[Key, PodRecord],
+        bound_to: Callable[[Key], Collection[TaskRecord]],
+        boards: Boards,
+    ) -> None:
+        """``agents``, ``pods`` and ``bound_to`` are views of what is known."""
+        self._agents = agents
+        self._pods = pods
+        self._bound_to = bound_to
+        self._boards = boards
+        self._sessions: dict[Key, Session] = {}
+        self._idle_since: dict[Key, float] = {}
+        self.offers = Offers()
+        self.members = Members()
+        self.sessions: Mapping[Key, Session] = MappingProxyType(self._sessions)
+
+    def open_session(self, session: Session) -> None:
+        """A process said hello; what an earlier process of the agent offered is void."""
+        self._sessions[session.agent] = session
+        self.offers.withdraw(session.agent)
+        self.refresh(session.agent)
+
+    def close_session(self, agent: Key) -> None:
+        """The process is gone."""
+        self._sessions.pop(agent, None)
+        self.offers.withdraw(agent)
+        self.refresh(agent)
+
+    def change_session(self, agent: Key, **changes: Any) -> None:
+        """Something about the process is different, if there is one."""
+        session = self._sessions.get(agent)
+        if session is not None:
+            self._sessions[agent] = replace(session, **changes)
+            self.refresh(agent)
+
+    def touch(self, agent: Key, monotonic: float) -> None:
+        """The process was heard of then; that alone changes nothing that is derived."""
+        session = self._sessions.get(agent)
+        if session is not None:
+            self._sessions[agent] = replace(session, last_seen=monotonic)
+
+    def offer(self, agent: Key, free: int) -> None:
+        """An open poll of the agent asks for up to ``free`` tasks."""
+        if agent in self._sessions:
+            self.offers.open(agent, free)
+            self.change_session(agent, polling=True)
+
+    def withdraw(self, agent: Key) -> None:
+        """The poll is closed or answered."""
+        self.offers.withdraw(agent)
+        self.change_session(agent, polling=False)
+
+    def note_end(self, agent: Key, finished_at: float) -> None:
+        """An attempt on the agent ended at this wall time."""
+        if agent in self._agents:
+            self._idle_since[agent] = max(finished_at, self.idle_since(agent))
+
+    def idle_since(self, agent: Key) -> float:
+        """Wall time at which a task of the agent last ended; 0.0 when none has been seen to."""
+        return self._idle_since.get(agent, 0.0)
+
+    def vacancy(self, agent: Key) -> Vacancy | None:
+        """What an agent can take now; None when it is not known or not connected."""
+        record = self._agents.get(agent)
+        board = None if record is None else self._boards.get(record.pool_key)
+        return None if board is None else board.vacancy(agent.name)
+
+    def refresh(self, key: Key) -> None:
+        """Work out anew what an agent can take."""
+        agent = self._agents.get(key)
+        if agent is None:
+            return
+        session = self._sessions.get(key)
+        self.members.put(agent, agent.capabilities if session is None else session.capabilities)
+        board = self._boards.at(agent.pool_key)
+        if session is None:
+            board.remove_agent(key.name)
+            self._boards.touch(agent.pool_key)
+            return
+        used = len(self._bound_to(key)) + self.offers.held(key)
+        free = min(
+            min(agent.slots, session.slots) - used if self._serves(agent, session) else 0,
+            self.offers.left(key),
+        )
+        vacancy = Vacancy(session.capabilities, max(0, free), used, self.idle_since(key))
+        board.put_agent(key.name, vacancy)
+        if free > 0:
+            self._boards.touch(agent.pool_key)
+
+    def drop(self, agent: AgentRecord) -> None:
+        """The Agent is gone, or has become another one's."""
+        self.members.remove(agent.key)
+        self._idle_since.pop(agent.key, None)
+        self._boards.at(agent.pool_key).remove_agent(agent.key.name)
+        self._boards.touch(agent.pool_key)
+
+    def _serves(self, agent: AgentRecord, session: Session) -> bool:
+        pod = self._pods.get(agent.key)
+        return (
+            pod is not None
+            and pod.uid == session.pod_uid
+            and not (pod.deleting or session.leaving or agent.deleting or agent.invalid)
+            and not (agent.quarantined or session.suspended or agent.draining_since is not None)
+            and agent.phase not in {AgentPhase.DRAINING, AgentPhase.UNHEALTHY}
+        )
