@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcorps.api.protocol import CompleteRequest, TaskRef
+from agentcorps.api.protocol import CompleteRequest, HelloRequest, TaskRef
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.gateway.parsing import bearer_token, parse_body, parse_ref
 from agentcorps.gateway.routes import ROUTES
@@ -96,3 +96,15 @@ def test_unknown_fields_are_ignored() -> None:
     """An agent that knows a later protocol may send more fields."""
     raw = orjson.dumps({"instance": INSTANCE, "result": 1, "later": True})
     assert parse_body(CompleteRequest, raw).result == 1
+
+
+@pytest.mark.parametrize(("slots", "whole"), [("2", True), ("2.0", True), ("2.5", False)])
+def test_whole_numbers_in_any_form(slots: str, *, whole: bool) -> None:
+    """JSON Schema has 2.0 for an integer, and so has the gateway; 2.5, "2" and true are none."""
+    raw = f'{{"protocolVersion":1,"instance":"{INSTANCE}","slots":%s}}'
+    if whole:
+        assert parse_body(HelloRequest, (raw % slots).encode()).slots == 2
+        return
+    for wrong in (slots, f'"{slots}"', "true"):
+        with pytest.raises(ProtocolError, match="slots"):
+            parse_body(HelloRequest, (raw % wrong).encode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 PROTOCOL_VERSION = 1
@@ -16,10 +16,22 @@ MAX_WAIT_SECONDS = 60
 MAX_RUNNING = 100
 MAX_MESSAGE_CHARS = 1024
 
+
+def _whole(value: object) -> object:
+    """Take 1.0 for 1, as JSON Schema does: some languages write whole numbers no other way."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# The bounds stand first: behind the validator they would be missing from the JSON Schema.
+_WHOLE = BeforeValidator(_whole)
+Attempt = Annotated[int, Field(ge=1, le=2**31), _WHOLE]
+Version = Annotated[int, Field(ge=1, le=1000), _WHOLE]
+Slots = Annotated[int, Field(ge=1, le=100), _WHOLE]
+Free = Annotated[int, Field(ge=0, le=100), _WHOLE]
+Percent = Annotated[int, Field(ge=0, le=100), _WHOLE]
 Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 Instance = Annotated[str, Field(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 Capability = Annotated[str, Field(min_length=1, max_length=63)]
-Attempt = Annotated[int, Field(ge=1, le=2**31)]
 
 
 class WireModel(BaseModel):
@@ -45,13 +57,11 @@ class TaskRef(WireModel):
 class HelloRequest(WireModel):
     """First call of a process, and again after every reconnect."""
 
-    protocol_version: int = Field(
-        ge=1, le=1000, description="Version of the protocol that the agent speaks."
-    )
+    protocol_version: Version = Field(description="Version of the protocol that the agent speaks.")
     instance: Instance = Field(
         description="Random name of this process; a new process has a new one."
     )
-    slots: int = Field(ge=1, le=100, description="Tasks that the agent runs at a time.")
+    slots: Slots = Field(description="Tasks that the agent runs at a time.")
     capabilities: list[Capability] = Field(
         default_factory=list,
         max_length=64,
@@ -101,7 +111,7 @@ class NextRequest(WireModel):
     """Long poll for work; while it is open it is the heartbeat."""
 
     instance: Instance = Field(description="The instance that said hello.")
-    free: int = Field(ge=0, le=100, description="Tasks that the agent can take now.")
+    free: Free = Field(description="Tasks that the agent can take now.")
     wait: float = Field(
         default=30.0, ge=0, le=MAX_WAIT_SECONDS, description="Seconds to hold the poll open."
     )
@@ -146,7 +156,7 @@ class ProgressRequest(WireModel):
     """How far an attempt is; kept in memory, written seldom."""
 
     instance: Instance = Field(description="The instance that runs the attempt.")
-    percent: int | None = Field(default=None, ge=0, le=100, description="Share done, in percent.")
+    percent: Percent | None = Field(default=None, description="Share done, in percent.")
     message: str = Field(
         default="", max_length=MAX_MESSAGE_CHARS, description="A short text for people."
     )
