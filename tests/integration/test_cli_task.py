@@ -41,7 +41,8 @@ def test_submit_creates_a_task(cli: Cli, kubectl: Kubectl) -> None:
     said = cli.run(
         "task", "submit", "--pool", "readers", "--requires", "a", "--requires", "b",
         "--input", '{"text": "x", "n": null}', "--name", "first", "--priority", "-5",
-        "--timeout-seconds", "60", "--retry-limit", "0", "--ttl", "30", "--label", "run=1",
+        "--queue-timeout-seconds", "90", "--timeout-seconds", "60", "--retry-limit", "0",
+        "--ttl", "30", "--label", "run=1",
     )  # fmt: skip
     assert (said.code, said.stdout, said.stderr) == (0, "task.agentcorps.dev/first created\n", "")
     stored = kubectl.get("tasks/first")
@@ -51,13 +52,9 @@ def test_submit_creates_a_task(cli: Cli, kubectl: Kubectl) -> None:
         "requires": ["a", "b"],
         "input": {"text": "x", "n": None},
         "priority": -5,
+        "queueTimeoutSeconds": 90,
         "timeoutSeconds": 60,
-        "retry": {
-            "limit": 0,
-            "backoffSeconds": 5,
-            "maxBackoffSeconds": 300,
-            "reasons": ["AgentLost", "Timeout", "AgentError"],
-        },
+        "retry": {"limit": 0},
         "ttlSecondsAfterFinished": 30,
         "cancel": False,
     }
@@ -331,11 +328,15 @@ def test_what_is_not_allowed(cli: Cli) -> None:
 
 def test_why_a_task_waits(cli: Cli, kubectl: Kubectl) -> None:
     """Why names the reason, what speaks against each agent, and the operator that is missing."""
-    kubectl.create(objects.task("t", requires=["fly"]))
+    kubectl.create(objects.task("t", requires=["fly"], retry={"limit": 1}))
     lonely = json.loads(cli.run("task", "why", "t", "-o", "json").stdout)
     assert lonely["reason"] == "PoolNotFound"
     assert lonely["operator"]["state"] == "absent"
-    pool = kubectl.create(objects.pool("readers", agent_spec={"capabilities": ["swim"]}))
+    defaults = {"timeoutSeconds": 60, "retry": {"limit": 9}}
+    swimmers = objects.pool(
+        "readers", agent_spec={"capabilities": ["swim"]}, tasks={"defaults": defaults}
+    )
+    pool = kubectl.create(swimmers)
     agent = objects.agent("readers-0", capabilities=["swim"])
     agent["metadata"]["labels"] = {"agentcorps.dev/pool": "readers"}
     agent["metadata"]["ownerReferences"] = [
@@ -352,6 +353,10 @@ def test_why_a_task_waits(cli: Cli, kubectl: Kubectl) -> None:
     assert said.code == 0, said.stderr
     assert said.stdout.startswith("t is Queued (NoAgentMatches): 1 agent in pool readers:")
     assert "readers-0   lacks capability fly" in said.stdout
+    rows = [line.split() for line in said.stdout.splitlines()]
+    assert ["timeoutSeconds", "60", "AgentPool"] in rows
+    assert ["retry.limit", "1", "Task"] in rows
+    assert ["retry.backoffSeconds", "5", "built", "in"] in rows
 
 
 def test_why_a_task_was_retried(cli: Cli, kubectl: Kubectl) -> None:

@@ -135,7 +135,8 @@ def test_status_takes_only_known_phases(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["pool", "requires", "input", "priority", "timeoutSeconds", "retry"]
+    "field",
+    ["pool", "requires", "input", "priority", "queueTimeoutSeconds", "timeoutSeconds", "retry"],
 )
 def test_removing_and_adding_again_does_not_bypass_immutability(
     field: str, kubectl: Kubectl
@@ -145,6 +146,7 @@ def test_removing_and_adding_again_does_not_bypass_immutability(
         "requires": ["read"],
         "input": {"text": "a"},
         "priority": 1,
+        "queueTimeoutSeconds": 7,
         "timeoutSeconds": 5,
         "retry": {"limit": 1},
     }

@@ -180,6 +180,31 @@ def test_a_task_that_runs_out_of_time_is_tried_again_and_then_timed_out(
     assert phase(kubectl, "slow", "TimedOut")["failures"] == 1
 
 
+def test_a_task_that_nobody_takes_is_given_up_after_its_queue_timeout(
+    kubectl: Kubectl, operator: OperatorProcess
+) -> None:
+    """QueueTimeoutSeconds 2 without agents: TimedOut, without an attempt, and kstatus says so."""
+    assert operator.ready()
+    kubectl.create(crew(0))
+    kubectl.create(objects.task("patient", requires=["work"], queueTimeoutSeconds=2))
+    done = phase(kubectl, "patient", "TimedOut")
+    assert (done["reason"], done.get("attempt", 0)) == ("QueueTimeout", 0)
+    assert kubectl.run("wait", "--for=condition=Stalled", "task/patient", "--timeout=9s").ok
+
+
+def test_a_silent_task_runs_under_its_pools_defaults(kubectl: Kubectl, start: Start) -> None:
+    """The pool's timeout and retry limit hold, stand in the status, and the spec stays silent."""
+    defaults = {"timeoutSeconds": 2, "retry": {"limit": 0}}
+    pool = crew(1)
+    pool["spec"]["tasks"] = {"defaults": defaults}
+    kubectl.create(pool)
+    start("readers-0")
+    kubectl.create(objects.task("slow", requires=["work"], input={"sleep": 600}))
+    done = phase(kubectl, "slow", "TimedOut")
+    assert (done["failures"], done["poolDefaults"]) == (1, defaults)
+    assert {"timeoutSeconds", "retry"}.isdisjoint(kubectl.get("task/slow")["spec"])
+
+
 def test_a_failing_task_is_tried_again_and_its_story_is_told(
     kubectl: Kubectl, start: Start
 ) -> None:

@@ -288,13 +288,8 @@ def _tasks() -> Iterator[BadInput]:
     yield BadInput(
         "back-off over its own limit",
         "CEL",
-        objects.task(retry={"backoffSeconds": 301}),
-        (
-            (
-                "spec.retry.backoffSeconds: Invalid value: must not be greater than"
-                " maxBackoffSeconds (300 if it is not set)"
-            ),
-        ),
+        objects.task(retry={"backoffSeconds": 301, "maxBackoffSeconds": 300}),
+        (("spec.retry.backoffSeconds: Invalid value: must not be greater than maxBackoffSeconds"),),
     )
     yield BadInput(
         "unknown reason to retry",

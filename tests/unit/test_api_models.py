@@ -43,13 +43,15 @@ def refusal(obj: Any) -> InvalidObject | None:
 def test_defaults_are_those_of_the_schema() -> None:
     """An object without optional fields has the documented defaults and waits in the queue."""
     task = parse_task(objects.task())
-    assert (task.spec.timeout_seconds, task.spec.retry.limit, task.spec.priority) == (600, 2, 0)
-    assert task.spec.ttl_seconds_after_finished is None
+    assert (task.spec.requires, task.spec.priority, task.spec.cancel) == ((), 0, False)
+    left_to_the_pool = (task.spec.timeout_seconds, task.spec.retry)
+    assert (*left_to_the_pool, task.spec.ttl_seconds_after_finished) == (None, None, None)
     assert task.status.phase is TaskPhase.QUEUED
     agent = parse_agent(objects.agent())
     assert (agent.spec.slots, agent.spec.health.heartbeat_seconds) == (1, 5)
     pool = parse_pool(objects.pool())
     assert (pool.spec.replicas, pool.spec.drain_timeout_seconds) == (0, 300)
+    assert (pool.spec.tasks.max_queued, pool.spec.tasks.history_limit) == (100_000, 1000)
 
 
 @pytest.mark.parametrize("where", ["metadata", "spec", "status"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from agentcorps.cli import task, task_why
 from agentcorps.cli.options import Format
 from agentcorps.cli.output import print_objects
-
-if TYPE_CHECKING:
-    import pytest
 
 ATTEMPTS: list[dict[str, Any]] = [
     {
@@ -65,6 +64,11 @@ def test_why_prints_each_attempt_with_its_cause_and_the_next_step(
         "operator": {"state": "leading", "message": ""},
         "attempts": ATTEMPTS,
         "agents": [],
+        "limits": {
+            "timeoutSeconds": {"value": 60, "from": "AgentPool"},
+            "retry.reasons": {"value": ["AgentLost", "Timeout"], "from": "Task"},
+            "ttlSecondsAfterFinished": {"value": None, "from": "built in"},
+        },
     }
     task_why.show(answer, color=False)
     lines = capsys.readouterr().out.splitlines()
@@ -74,3 +78,32 @@ def test_why_prints_each_attempt_with_its_cause_and_the_next_step(
     assert lines[5].split() == ["ATTEMPT", "AGENT", "TOOK", "ENDED", "WITH", "BECAUSE"]
     assert lines[6].split()[:4] == ["1", "readers-0", "12s", "AgentLost"]
     assert lines[6].endswith("its pod is gone")
+    limits = [line.split() for line in lines[9:]]
+    assert limits == [
+        ["LIMIT", "VALUE", "FROM"],
+        ["timeoutSeconds", "60", "AgentPool"],
+        ["retry.reasons", "AgentLost,Timeout", "Task"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "shown"),
+    [
+        ({}, {}, ["pool", "pool"]),
+        ({"timeoutSeconds": 5, "retry": {"limit": 0}}, {}, ["5", "0"]),
+        ({}, {"phase": "Running", "attempt": 1}, ["600", "2"]),
+        (
+            {"retry": {"backoffSeconds": 1}},
+            {"phase": "Failed", "attempt": 1, "poolDefaults": {"retry": {"limit": 9}}},
+            ["600", "9"],
+        ),
+        ({}, {"phase": "TimedOut", "poolDefaults": {"timeoutSeconds": 7}}, ["7", "2"]),
+    ],
+)
+def test_a_wide_list_tells_the_limits_that_hold(
+    spec: dict[str, Any], status: dict[str, Any], shown: list[str]
+) -> None:
+    """The Task's own, else what was taken from its pool, else built in; `pool` before a binding."""
+    one = {"metadata": {"name": "report"}, "spec": {"pool": "readers", **spec}, "status": status}
+    cells = {column.header: column.cell for column in task.COLUMNS}
+    assert [str(cells[name](one)) for name in ("TIMEOUT", "RETRIES")] == shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -98,6 +99,77 @@ def test_the_writer_of_a_start_knows_it_to_the_fraction() -> None:
     assert state.started_monotonic(UID) == pytest.approx(start.monotonic)
     assert due(state, after(1.8)) == []
     assert kinds(due(state, after(2.0))) == [Requeue]
+
+
+def fresh(**fields: Any) -> TaskRecord:
+    """Return a Task that was created just now and waits at most 30 seconds."""
+    return a_task(**{"created": NOW.wall, "queue_timeout_seconds": 30, **fields})
+
+
+def test_a_task_that_nobody_takes_ends_at_its_queue_timeout() -> None:
+    """A Task is TimedOut when it has waited for queueTimeoutSeconds, not before."""
+    state = state_of(fresh())
+    due(state, after(5))
+    assert due(state, after(29.9)) == []
+    (action,) = due(state, after(30))
+    assert isinstance(action, Finish)
+    assert (action.phase, action.reason) == (TaskPhase.TIMED_OUT, "QueueTimeout")
+    assert action.message == "not bound within 30 s, PoolNotFound"
+
+
+def test_the_reason_of_the_wait_is_told_at_the_queue_timeout() -> None:
+    """What the status said of the wait is still said when the Task has ended over it."""
+    said = lifecycle.explain(fresh(), "PoolNotFound", "there is no AgentPool crew")
+    (action,) = due(state_of(said), after(30))
+    assert isinstance(action, Finish)
+    assert action.message == "not bound within 30 s, PoolNotFound: there is no AgentPool crew"
+
+
+@pytest.mark.parametrize("age", [20, 29])
+def test_a_new_leader_counts_the_time_that_was_waited(age: int) -> None:
+    """A Task that waited before this operator saw it has only the rest left: at most 1 s more."""
+    state = State()
+    state.observe_task(fresh(), after(age))
+    state.observe_pool(POOL)
+    assert due(state, after(29.9)) == []
+    assert kinds(due(state, after(31))) == [Finish]
+
+
+def test_each_wait_counts_for_itself() -> None:
+    """A Task that waits again after a lost attempt has all of queueTimeoutSeconds again."""
+    running = bound(fresh(), a_seat(), after(25))
+    lost = lifecycle.requeue(running, "AgentLost", "", counted=True, now=after(100))
+    state = State()
+    state.observe_pool(POOL)
+    state.observe_task(lost, after(100))
+    assert due(state, after(129.9)) == []
+    assert kinds(due(state, after(131))) == [Finish]
+
+
+def test_a_backoff_is_no_part_of_the_wait() -> None:
+    """The wait begins when the Task may be bound again, however long its back-off is."""
+    running = bound(fresh(backoff_seconds=60), a_seat())
+    error = lifecycle.requeue(running, "AgentError", "", counted=True, now=NOW)
+    state = state_of(error)
+    state.observe_pool(POOL)
+    due(state, after(5))
+    assert kinds(due(state, after(89.9))) == []
+    assert kinds(due(state, after(91))) == [Finish]
+
+
+def test_the_writer_of_an_end_knows_it_to_the_fraction() -> None:
+    """The operator that ended an attempt counts the next wait from the exact end."""
+    running = bound(fresh(queue_timeout_seconds=1), a_seat())
+    state = state_of(running)
+    state.observe_pool(POOL)
+    end = after(0.9)
+    lost = lifecycle.requeue(running, "AgentLost", "", counted=True, now=end)
+    state.assume(lost)
+    stored = replace(lost, attempts=(replace(lost.attempts[0], finished_at=NOW.wall),))
+    written(state, stored, after(0.95))
+    state.settle(UID)
+    assert due(state, after(1.8)) == []
+    assert kinds(due(state, after(1.91))) == [Finish]
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["queued", "running"])
@@ -227,11 +299,17 @@ def test_a_forgotten_task_is_no_longer_due() -> None:
 
 
 _TASKS = st.builds(
-    lambda base, timeout, ttl, cancel: replace(
-        base, timeout_seconds=timeout, ttl_seconds=ttl, cancel=cancel
+    lambda base, timeout, patience, ttl, cancel: replace(
+        base,
+        created=NOW.wall,
+        timeout_seconds=timeout,
+        queue_timeout_seconds=patience,
+        ttl_seconds=ttl,
+        cancel=cancel,
     ),
     st.sampled_from([a_task(), bound(a_task(), a_seat()), finished()]),
     st.integers(1, 40),
+    st.none() | st.integers(1, 40),
     st.none() | st.integers(0, 40),
     st.booleans(),
 )

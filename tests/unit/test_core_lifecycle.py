@@ -30,6 +30,7 @@ OPERATIONS: dict[str, Callable[[TaskRecord, Now], TaskRecord]] = {
     "fail": lambda task, now: lifecycle.fail(task, "AgentError", "no", now),
     "cancel": lifecycle.cancel,
     "refuse": lambda task, now: lifecycle.refuse(task, "InputTooLarge", "too large", now),
+    "expire": lambda task, now: lifecycle.expire(task, "not bound within 1 s", now),
     "explain": lambda task, _: lifecycle.explain(task, "PoolNotFound", "no pool"),
     "progress": lambda task, _: lifecycle.progress(task, 50, "half way"),
 }
@@ -161,7 +162,7 @@ def test_a_task_that_may_run_once_is_started_once(walk: list[TaskRecord]) -> Non
 @pytest.mark.parametrize(
     ("phase", "legal"),
     [
-        (TaskPhase.QUEUED, {"bind", "cancel", "refuse", "explain"}),
+        (TaskPhase.QUEUED, {"bind", "cancel", "refuse", "expire", "explain"}),
         (
             TaskPhase.RUNNING,
             {"succeed", "fail", "cancel", "progress", "crash", *COUNTED, *UNCOUNTED},

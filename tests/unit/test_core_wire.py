@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcorps.api.meta import AgentPhase, TaskPhase
+from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
+from agentcorps.api.task import Retry, TaskSpec
 from agentcorps.api.validation import parse_task
 from agentcorps.core import lifecycle, wire
 from agentcorps.core.digest import canonical_digest
-from agentcorps.core.records import Key, Now, TaskRecord
+from agentcorps.core.records import Key, Limits, Now, TaskRecord
 from support.strategies import NOW, a_seat, a_task, bound, json_values
 
 if TYPE_CHECKING:
@@ -277,15 +278,24 @@ def test_a_task_is_read() -> None:
         retry_limit=1,
         ttl_seconds=60,
         input_bytes=len('{"text":"Grüße"}'.encode()),
+        own=Limits(timeout_seconds=30, retry_limit=1, ttl_seconds=60),
     )
 
 
-def test_a_bare_task_has_the_defaults_of_the_api() -> None:
-    """What a spec does not say is as the schema would have it."""
+def test_a_bare_task_has_the_built_in_values() -> None:
+    """What neither a spec nor its pool says is as the field's text in the API promises."""
     record = wire.task_record({"metadata": METADATA, "spec": {"pool": "crew"}})
-    model = parse_task({"metadata": {}, "spec": {"pool": "crew"}}).spec
-    assert record.timeout_seconds == model.timeout_seconds
-    assert record.retry_limit == model.retry.limit
+    texts = {
+        name: str(field.description)
+        for model in (TaskSpec, Retry)
+        for name, field in model.model_fields.items()
+    }
+    assert texts["timeout_seconds"].endswith(f"else {record.timeout_seconds}.")
+    assert texts["limit"].endswith(f"else {record.retry_limit}.")
+    assert texts["backoff_seconds"].endswith(f"else {record.backoff_seconds}.")
+    assert f"else {record.max_backoff_seconds}," in texts["max_backoff_seconds"]
+    assert record.retry_reasons == set(RetryReason)
+    assert (record.ttl_seconds, record.queue_timeout_seconds) == (None, None)
     assert (record.phase, record.observed_generation) == (TaskPhase.QUEUED, -1)
 
 

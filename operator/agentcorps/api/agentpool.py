@@ -8,6 +8,10 @@ from agentcorps.api.agent import AgentSpec
 from agentcorps.api.meta import ApiModel, Conditions, Count, Resource
 from agentcorps.api.names import MAX_POOL_NAME_LENGTH, MAX_REPLICAS
 from agentcorps.api.rules import Annotations, Labels, child_name_rule, validated
+from agentcorps.api.task import TaskDefaults
+
+DEFAULT_MAX_QUEUED = 100_000
+DEFAULT_HISTORY_LIMIT = 1000
 
 
 class TemplateMeta(ApiModel):
@@ -29,6 +33,31 @@ class AgentTemplate(ApiModel):
     spec: AgentSpec = Field(description="Spec of each Agent.")
 
 
+class PoolTasks(ApiModel):
+    """How many Tasks a pool takes and keeps, and what holds where a Task is silent."""
+
+    max_queued: int = Field(
+        default=DEFAULT_MAX_QUEUED,
+        ge=1,
+        le=1_000_000,
+        description="Tasks that may wait for their first attempt. Beyond it the newest ones fail at"
+        " once with reason QueueFull, also when this is lowered. A Task that is to be tried again"
+        " keeps its place.",
+    )
+    history_limit: int = Field(
+        default=DEFAULT_HISTORY_LIMIT,
+        ge=0,
+        le=1_000_000,
+        description="Finished Tasks that are kept. Beyond it they are deleted: first those that"
+        " failed with QueueFull, then the one that ended first; none within a minute of its end.",
+    )
+    defaults: TaskDefaults | None = Field(
+        default=None,
+        description="Limits of Tasks whose spec is silent about them. What held is in the Task's"
+        " status.poolDefaults; a change does not touch an attempt that already runs.",
+    )
+
+
 class AgentPoolSpec(ApiModel):
     """How many agents a pool has, and what they look like."""
 
@@ -45,6 +74,10 @@ class AgentPoolSpec(ApiModel):
         ge=0,
         le=604800,
         description="Seconds that a draining agent has to finish its Tasks before it is deleted.",
+    )
+    tasks: PoolTasks = Field(
+        default_factory=PoolTasks,
+        description="How many Tasks the pool takes and keeps, and what holds where one is silent.",
     )
 
 

@@ -86,6 +86,8 @@ class TaskReason(StrEnum):
     NO_AGENT_MATCHES = "NoAgentMatches"
     POOL_NOT_FOUND = "PoolNotFound"
     BACKOFF = "Backoff"
+    QUEUE_FULL = "QueueFull"
+    QUEUE_TIMEOUT = "QueueTimeout"
     BOUND = "Bound"
     COMPLETED = "Completed"
     AGENT_LOST = "AgentLost"

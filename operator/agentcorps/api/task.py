@@ -23,52 +23,83 @@ MAX_ATTEMPTS_KEPT = 5
 MAX_ATTEMPT_MESSAGE_LENGTH = 256
 MAX_BACKOFF_SECONDS = 86400
 MAX_CRASHES = 3
+DEFAULT_TIMEOUT_SECONDS = 600
+DEFAULT_RETRY_LIMIT = 2
+DEFAULT_BACKOFF_SECONDS = 5
+DEFAULT_MAX_BACKOFF_SECONDS = 300
+"""What holds where neither the Task nor its pool says anything."""
 
 _AgentName = Annotated[str, Field(max_length=MAX_LABEL_LENGTH)]
 
 
 class Retry(ApiModel):
-    """How often, when and after which failures a Task is tried again."""
+    """How often, when and after which failures a Task is tried again.
+
+    Each field that is absent is the pool's `tasks.defaults.retry`, or else the built-in value.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=validated(
             cel(
-                "self.backoffSeconds <= self.maxBackoffSeconds",
-                "must not be greater than maxBackoffSeconds (300 if it is not set)",
+                "!has(self.backoffSeconds) || !has(self.maxBackoffSeconds)"
+                " || self.backoffSeconds <= self.maxBackoffSeconds",
+                "must not be greater than maxBackoffSeconds",
                 path=".backoffSeconds",
             )
         )
     )
 
-    limit: int = Field(
-        default=2,
+    limit: int | None = Field(
+        default=None,
         ge=0,
         le=100,
         description="Failures (agent lost, timeout, retryable error) after which the Task is tried"
         " again. With 0 it is executed at most once. An attempt that ends by no fault of the Task"
-        " is not counted: its agent said goodbye, was evicted, or never got it.",
+        " is not counted: its agent said goodbye, was evicted, or never got it. Absent: the pool's"
+        f" tasks.defaults.retry.limit, else {DEFAULT_RETRY_LIMIT}.",
     )
-    backoff_seconds: int = Field(
-        default=5,
+    backoff_seconds: int | None = Field(
+        default=None,
         ge=0,
         le=MAX_BACKOFF_SECONDS,
         description="Seconds from a Timeout or AgentError to the next attempt; doubled with each"
-        " further failure. A lost agent (AgentLost) and what is not counted are no cause to wait.",
+        " further failure. A lost agent (AgentLost) and what is not counted are no cause to wait."
+        f" Absent: the pool's tasks.defaults.retry.backoffSeconds, else {DEFAULT_BACKOFF_SECONDS}.",
     )
-    max_backoff_seconds: int = Field(
-        default=300,
+    max_backoff_seconds: int | None = Field(
+        default=None,
         ge=0,
         le=MAX_BACKOFF_SECONDS,
-        description="Longest wait in seconds, however many failures there were.",
+        description="Longest wait in seconds, however many failures there were. Absent: the pool's"
+        f" tasks.defaults.retry.maxBackoffSeconds, else {DEFAULT_MAX_BACKOFF_SECONDS}, but never"
+        " less than the Task's own backoffSeconds.",
     )
-    reasons: Annotated[
-        tuple[Annotated[RetryReason, Strict(strict=False)], ...], Strict(strict=False)
-    ] = Field(
-        default=tuple(RetryReason),
-        max_length=len(RetryReason),
-        json_schema_extra={"uniqueItems": True},
+    reasons: (
+        Annotated[
+            tuple[Annotated[RetryReason, Strict(strict=False)], ...],
+            Strict(strict=False),
+            Field(max_length=len(RetryReason), json_schema_extra={"uniqueItems": True}),
+        ]
+        | None
+    ) = Field(
+        default=None,
         description="Failures after which the Task is tried again; any other one ends it at once."
-        " What is not counted as a failure is not asked for here.",
+        " What is not counted as a failure is not asked for here. Absent: the pool's"
+        " tasks.defaults.retry.reasons, else all of them.",
+    )
+
+
+class TaskDefaults(ApiModel):
+    """Limits of a Task that may be left to its pool."""
+
+    timeout_seconds: int | None = Field(
+        default=None, ge=1, le=604800, description="Seconds that one attempt may run."
+    )
+    retry: Retry | None = Field(
+        default=None, description="How often, when and after which failures a Task is tried again."
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        default=None, ge=0, le=31536000, description="Seconds after its end when a Task is deleted."
     )
 
 
@@ -82,6 +113,7 @@ class TaskSpec(ApiModel):
                 "requires",
                 "input",
                 "priority",
+                "queueTimeoutSeconds",
                 "timeoutSeconds",
                 "retry",
                 "ttlSecondsAfterFinished",
@@ -110,18 +142,32 @@ class TaskSpec(ApiModel):
     priority: int = Field(
         default=0, ge=-1000, le=1000, description="Higher goes first; among equals the older one."
     )
-    timeout_seconds: int = Field(
-        default=600, ge=1, le=604800, description="Seconds that one attempt may run."
+    queue_timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=31536000,
+        description="Seconds that the Task may wait for an agent, each time that it waits: from its"
+        " creation, and again from the end of an attempt (or of the back-off after it). Then it"
+        " ends as TimedOut with reason QueueTimeout. Absent: it waits as long as it takes.",
     )
-    retry: Retry = Field(
-        default_factory=Retry,
-        description="How often, when and after which failures the Task is tried again.",
+    timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=604800,
+        description="Seconds that one attempt may run. Absent: the pool's"
+        f" tasks.defaults.timeoutSeconds, else {DEFAULT_TIMEOUT_SECONDS}.",
+    )
+    retry: Retry | None = Field(
+        default=None,
+        description="How often, when and after which failures the Task is tried again. What is"
+        " absent here is the pool's tasks.defaults.retry, else the built-in value.",
     )
     ttl_seconds_after_finished: int | None = Field(
         default=None,
         ge=0,
         le=31536000,
-        description="Seconds after its end when the Task is deleted. Absent: it is kept.",
+        description="Seconds after its end when the Task is deleted. Absent: the pool's"
+        " tasks.defaults.ttlSecondsAfterFinished, else it is kept (see the pool's historyLimit).",
     )
     cancel: bool = Field(
         default=False,
@@ -188,6 +234,11 @@ class TaskStatus(ApiModel):
     )
     finished_at: Timestamp | None = Field(
         default=None, description="When the Task reached its final phase."
+    )
+    pool_defaults: TaskDefaults | None = Field(
+        default=None,
+        description="What of the pool's tasks.defaults holds for this Task: where its spec is"
+        " silent, as it was when the Task was last bound (or ended without being bound).",
     )
     progress: Progress | None = Field(
         default=None, description="How far the agent says it is; at most ten seconds old."

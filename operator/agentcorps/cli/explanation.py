@@ -9,6 +9,7 @@ from agentcorps.api.kinds import AGENT, AGENT_POOL, TASK
 from agentcorps.api.meta import LABEL_POOL, TaskPhase
 from agentcorps.cli.errors import InputError, NotFoundError
 from agentcorps.cli.model import status_of
+from agentcorps.core.defaults import adopt, to_api
 from agentcorps.core.fields import Malformed
 from agentcorps.core.story import next_step
 from agentcorps.core.waiting import rank
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentcorps.cli.cluster import Cluster
     from agentcorps.cli.model import Object
-    from agentcorps.core.records import TaskRecord
+    from agentcorps.core.records import Limits, PoolRecord, TaskRecord
 
 
 def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
@@ -41,13 +42,15 @@ def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
             f"task {task['metadata']['name']!r} cannot be explained: {error}"
         ) from error
     pool = _pool(cluster, record.pool)
+    known = _pool_record(pool)
+    record = adopt(record, known)
     running = _tasks(cluster, record.pool, TaskPhase.RUNNING)
     queued = _tasks(cluster, record.pool, TaskPhase.QUEUED)
     agents = [] if pool is None else _agents(cluster, record.pool)
     why = explain(
         record,
         pool_exists=pool is not None,
-        pool_replicas=_replicas(pool),
+        pool_replicas=0 if known is None else known.replicas,
         candidates=candidates_from_objects(agents, running),
         now_wall=now_wall,
         queue_ahead=_ahead(record, queued),
@@ -64,6 +67,7 @@ def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
         "failures": record.failures,
         "crashes": record.crashes,
         "retryLimit": record.retry_limit,
+        "limits": _limits(record),
         "attempts": status_of(task).get("attempts", []),
         "agents": [{"name": name, "verdict": verdict} for name, verdict in why.filters],
     }
@@ -76,11 +80,39 @@ def _pool(cluster: Cluster, name: str) -> Object | None:
         return None
 
 
-def _replicas(pool: Object | None) -> int:
+def _pool_record(pool: Object | None) -> PoolRecord | None:
     if pool is not None:
         with suppress(Malformed):
-            return pool_record(pool).replicas
-    return 0
+            return pool_record(pool)
+    return None
+
+
+def _limits(record: TaskRecord) -> Object:
+    """Return the limits that hold, and where each comes from."""
+    values = {
+        "queueTimeoutSeconds": record.queue_timeout_seconds,
+        "timeoutSeconds": record.timeout_seconds,
+        "retry.limit": record.retry_limit,
+        "retry.backoffSeconds": record.backoff_seconds,
+        "retry.maxBackoffSeconds": record.max_backoff_seconds,
+        "retry.reasons": sorted(record.retry_reasons),
+        "ttlSecondsAfterFinished": record.ttl_seconds,
+    }
+    own, inherited = _set_names(record.own), _set_names(record.inherited)
+    if record.queue_timeout_seconds is not None:
+        own = own | {"queueTimeoutSeconds"}
+    return {
+        name: {
+            "value": value,
+            "from": "Task" if name in own else "AgentPool" if name in inherited else "built in",
+        }
+        for name, value in values.items()
+    }
+
+
+def _set_names(limits: Limits) -> frozenset[str]:
+    told = to_api(limits)
+    return frozenset(told) | {f"retry.{name}" for name in told.get("retry", ())}
 
 
 def _agents(cluster: Cluster, pool: str) -> list[Object]:

@@ -32,6 +32,7 @@ class TaskSettings:
     pool: str | None = None
     requires: tuple[str, ...] = ()
     priority: int | None = None
+    queue_timeout_seconds: int | None = None
     timeout_seconds: int | None = None
     retry_limit: int | None = None
     ttl_seconds: int | None = None
@@ -45,6 +46,7 @@ class TaskSettings:
             "pool": self.pool,
             "requires": list(self.requires) or None,
             "priority": self.priority,
+            "queueTimeoutSeconds": self.queue_timeout_seconds,
             "timeoutSeconds": self.timeout_seconds,
             "retry": None if self.retry_limit is None else {"limit": self.retry_limit},
             "ttlSecondsAfterFinished": self.ttl_seconds,

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import TaskPhase
+from agentcorps.api.task import DEFAULT_RETRY_LIMIT, DEFAULT_TIMEOUT_SECONDS
 from agentcorps.cli import objects, task_submit, task_why
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import CliError, WaitTimeoutError
@@ -57,6 +58,26 @@ def _ended_attempts(item: Object) -> str:
     return " ".join(f"{one.get('attempt')}:{one.get('reason', '')}" for one in ended)
 
 
+def _limit(*path: str, default: int) -> Callable[[Object], object]:
+    """Return the cell of a limit that holds; `pool` while that is up to the Task's pool."""
+
+    def within(value: Any) -> Any:
+        for name in path:
+            value = (value or {}).get(name)
+        return value
+
+    def cell(item: Object) -> object:
+        own, status = within(item["spec"]), status_of(item)
+        if own is not None:
+            return own
+        if phase_of(item) is TaskPhase.QUEUED and not status.get("attempt"):
+            return "pool"
+        inherited = within(status.get("poolDefaults"))
+        return default if inherited is None else inherited
+
+    return cell
+
+
 COLUMNS = (
     Column("POOL", lambda item: item["spec"]["pool"]),
     Column("PHASE", lambda item: status_of(item).get("phase", TaskPhase.QUEUED.value)),
@@ -65,6 +86,8 @@ COLUMNS = (
     Column("ATTEMPT", lambda item: status_of(item).get("attempt", 0)),
     Column("FAILURES", lambda item: status_of(item).get("failures", 0), wide=True),
     Column("ATTEMPTS", _ended_attempts, wide=True),
+    Column("TIMEOUT", _limit("timeoutSeconds", default=DEFAULT_TIMEOUT_SECONDS), wide=True),
+    Column("RETRIES", _limit("retry", "limit", default=DEFAULT_RETRY_LIMIT), wide=True),
     Column("PRIORITY", lambda item: item["spec"].get("priority", 0), wide=True),
     Column("STARTED", lambda item: age(status_of(item).get("startedAt")), wide=True),
     Column("FINISHED", lambda item: age(status_of(item).get("finishedAt")), wide=True),

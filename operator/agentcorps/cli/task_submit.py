@@ -87,6 +87,10 @@ class Fields:
     priority: Annotated[
         int | None, typer.Option("--priority", help="-1000 to 1000, higher goes first.")
     ] = None
+    queue_timeout_seconds: Annotated[
+        int | None,
+        typer.Option("--queue-timeout-seconds", help="Seconds that it may wait for an agent."),
+    ] = None
     timeout_seconds: Annotated[
         int | None, typer.Option("--timeout-seconds", help="Seconds that one attempt may run.")
     ] = None
@@ -122,6 +126,7 @@ class Fields:
             pool=self.pool,
             requires=tuple(self.requires),
             priority=self.priority,
+            queue_timeout_seconds=self.queue_timeout_seconds,
             timeout_seconds=self.timeout_seconds,
             retry_limit=self.retry_limit,
             ttl_seconds=self.ttl,

@@ -32,6 +32,11 @@ ATTEMPTS = (
     Column("ENDED WITH", lambda row: row.get("reason", "")),
     Column("BECAUSE", lambda row: row.get("message", "")),
 )
+LIMITS = (
+    Column("LIMIT", lambda row: row["name"]),
+    Column("VALUE", lambda row: row["value"]),
+    Column("FROM", lambda row: row["from"]),
+)
 AGENTS = (Column("AGENT", lambda row: row["name"]), Column("VERDICT", lambda row: row["verdict"]))
 
 
@@ -87,3 +92,16 @@ def show(answer: Object, *, color: bool) -> None:
     if waits and answer["agents"]:
         emit("")
         print_table(AGENTS, answer["agents"], color=color)
+    emit("")
+    print_table(LIMITS, _limits(answer["limits"]), color=color)
+
+
+def _limits(limits: Object) -> list[Object]:
+    """Return the limits that are set, as rows."""
+    rows = []
+    for name, held in limits.items():
+        value = held["value"]
+        if value is not None:
+            shown = ",".join(value) if isinstance(value, list) else value
+            rows.append({"name": name, "value": shown, "from": held["from"]})
+    return rows

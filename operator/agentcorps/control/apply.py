@@ -12,6 +12,7 @@ from agentcorps.control.blame import blame
 from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle
 from agentcorps.core.actions import Bind, DeleteTask, Explain, Finish, FollowGeneration, Requeue
+from agentcorps.core.defaults import adopt
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class TaskApplier:
         self._writes.begin(
             action.task_uid,
             lambda record: lifecycle.bind(
-                record, action.agent, action.pod_uid, action.instance, now
+                self._limited(record), action.agent, action.pod_uid, action.instance, now
             ),
             then=self._deliveries.hand_over,
         )
@@ -103,10 +104,16 @@ class TaskApplier:
         def end(record: TaskRecord) -> TaskRecord:
             _same_attempt(record, action.attempt)
             if action.phase is TaskPhase.CANCELLED:
-                return lifecycle.cancel(record, now)
-            return lifecycle.refuse(record, action.reason, action.message, now)
+                return lifecycle.cancel(self._limited(record), now)
+            if action.phase is TaskPhase.TIMED_OUT:
+                return lifecycle.expire(self._limited(record), action.message, now)
+            return lifecycle.refuse(self._limited(record), action.reason, action.message, now)
 
         self._writes.begin(action.task_uid, end, then=self._ended)
+
+    def _limited(self, record: TaskRecord) -> TaskRecord:
+        """A waiting Task with its pool's defaults as they are now."""
+        return adopt(record, self._state.pools.get(record.pool_key))
 
     def _attempt_ended(self, after: TaskRecord, action: Requeue) -> None:
         """The operator ended an attempt: stop the agent, tell the people."""

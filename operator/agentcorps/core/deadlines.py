@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.core.actions import DeleteTask, Explain, Finish, FollowGeneration, Requeue
-from agentcorps.core.lifecycle import refusal
+from agentcorps.core.lifecycle import not_before, refusal
 from agentcorps.core.why import Candidate, candidates_from_state, explain, waiting_reason
 
 if TYPE_CHECKING:
@@ -100,6 +101,31 @@ class _Look:
             reason, message = problem
             end = Finish(record.uid, record.attempt, TaskPhase.FAILED, reason.value, message)
             return end, self._repeat
+        patience = self._patience_ends(record)
+        if patience <= self._now.monotonic:
+            return self._gave_up(record), self._repeat
+        action, again = self._waiting(record)
+        return action, min(again, patience)
+
+    def _patience_ends(self, record: TaskRecord) -> float:
+        """Monotonic time at which a Queued Task has waited for queueTimeoutSeconds."""
+        since = self._state.timers.waits_since(record.uid)
+        if since is None or record.queue_timeout_seconds is None:
+            return inf
+        rest_over = not_before(record)
+        if rest_over:
+            since = max(since, self._state.timers.monotonic(rest_over))
+        return since + record.queue_timeout_seconds
+
+    def _gave_up(self, record: TaskRecord) -> Finish:
+        reason = self._reason(record)
+        told = f": {record.message}" if record.message and record.reason == reason else ""
+        message = f"not bound within {record.queue_timeout_seconds} s, {reason.value}{told}"
+        cause = TaskReason.QUEUE_TIMEOUT.value
+        return Finish(record.uid, record.attempt, TaskPhase.TIMED_OUT, cause, message)
+
+    def _waiting(self, record: TaskRecord) -> tuple[Explain | None, float]:
+        """A word about a wait, if there is one to say, and the monotonic time of the next look."""
         began = self._state.timers.phase_began(record.uid) or self._now.monotonic
         if self._now.monotonic < began + EXPLAIN_SECONDS:
             return None, began + EXPLAIN_SECONDS

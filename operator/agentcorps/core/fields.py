@@ -80,6 +80,15 @@ def whole(
     return value
 
 
+def optional(
+    source: Mapping[str, Any], name: str, path: str, at_least: int | None = 0
+) -> int | None:
+    """An integer; None when absent."""
+    if source.get(name) is None:
+        return None
+    return whole(source, name, path, 0, at_least)
+
+
 def flag(source: Mapping[str, Any], name: str, path: str) -> bool:
     """True or false; false when absent."""
     value = source.get(name)

@@ -151,6 +151,16 @@ def refuse(record: TaskRecord, reason: str, message: str, now: Now) -> TaskRecor
     return _ended(record, TaskPhase.FAILED, reason, message, now)
 
 
+def expire(record: TaskRecord, message: str, now: Now) -> TaskRecord:
+    """Queued → TimedOut: no agent took the Task in the time that it may wait.
+
+    Raises:
+        IllegalTransition: The Task is not waiting.
+    """
+    _require(record, TaskPhase.QUEUED)
+    return _ended(record, TaskPhase.TIMED_OUT, TaskReason.QUEUE_TIMEOUT, message, now)
+
+
 def explain(record: TaskRecord, reason: str, message: str) -> TaskRecord:
     """Say why the Task waits.
 

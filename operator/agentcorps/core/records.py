@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agentcorps.api.agentpool import DEFAULT_HISTORY_LIMIT, DEFAULT_MAX_QUEUED
 from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
 
 if TYPE_CHECKING:
@@ -48,8 +49,26 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how often a Task runs and how long it is kept, as far as somebody said so."""
+
+    timeout_seconds: int | None = None
+    retry_limit: int | None = None
+    backoff_seconds: int | None = None
+    max_backoff_seconds: int | None = None
+    retry_reasons: frozenset[str] | None = None
+    ttl_seconds: int | None = None
+
+
+UNSET = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A Task without its input and result."""
+    """A Task without its input and result.
+
+    Timeout, retry and ttl are those that hold: what is ``own``, else ``inherited``, else built in.
+    """
 
     uid: str
     key: Key
@@ -88,6 +107,11 @@ class TaskRecord:
     max_backoff_seconds: int = 300
     retry_reasons: frozenset[str] = frozenset(RetryReason)
     """Counted ends of an attempt after which the Task is tried again."""
+    queue_timeout_seconds: int | None = None
+    own: Limits = UNSET
+    """What the Task's spec says of its limits."""
+    inherited: Limits = UNSET
+    """What of its pool's defaults holds: ``status.poolDefaults``."""
 
     @property
     def pool_key(self) -> Key:
@@ -166,6 +190,9 @@ class PoolRecord:
     deleting: bool = False
     invalid: str = ""
     status: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    max_queued: int = DEFAULT_MAX_QUEUED
+    history_limit: int = DEFAULT_HISTORY_LIMIT
+    task_defaults: Limits = UNSET
 
     @property
     def edition(self) -> str:

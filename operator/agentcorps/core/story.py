@@ -45,7 +45,8 @@ def _spent(task: TaskRecord) -> str:
 
 
 def _why_no_more(task: TaskRecord) -> str:
-    if task.phase not in {TaskPhase.FAILED, TaskPhase.TIMED_OUT} or not task.attempts:
+    by_attempt = task.attempts and task.reason != TaskReason.QUEUE_TIMEOUT
+    if task.phase not in {TaskPhase.FAILED, TaskPhase.TIMED_OUT} or not by_attempt:
         return ""
     if task.reason == TaskReason.POISON_TASK:
         return f"{task.crashes} of its attempts ended with the death of a container"

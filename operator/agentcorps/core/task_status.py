@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.meta import ConditionStatus, ConditionType, TaskPhase, TaskReason
 from agentcorps.core.conditions import timestamp
+from agentcorps.core.defaults import to_api
 from agentcorps.core.digest import canonical_digest
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def task_status(record: TaskRecord, result: object = ABSENT) -> dict[str, Any]:
         "agentInstance": record.agent_instance,
         "startedAt": _time(record.started_at),
         "finishedAt": _time(record.finished_at),
+        "poolDefaults": to_api(record.inherited),
         "progress": _progress(record),
         "attempts": [_attempt(attempt) for attempt in record.attempts],
         "conditions": _conditions(record),

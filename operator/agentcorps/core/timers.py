@@ -1,8 +1,8 @@
-"""When each Task must be looked at again, and since when it is in its phase (monotonic)."""
+"""When each Task must be looked at again, and since when it runs or waits (monotonic)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core.lazyheap import LazyHeap
@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from agentcorps.core.records import Now, TaskRecord
 
 
+_RESOLUTION: Final = 1.0
+"""Seconds by which a time that the API server wrote may lie after what it says."""
+
+
 class _Began(NamedTuple):
     phase: TaskPhase
     attempt: int
     at: float
+    waits_since: float
 
 
 class Timers:
@@ -44,13 +49,23 @@ class Timers:
         known = self._began.get(record.uid)
         if known is None or (known.phase, known.attempt) != (record.phase, record.attempt):
             elapsed = max(0.0, now.wall - _phase_start(record, assumed, now))
-            began = _Began(record.phase, record.attempt, now.monotonic - elapsed)
-            self._began[record.uid] = began
+            waited = max(0.0, now.wall - _wait_start(record, assumed, now))
+            self._began[record.uid] = _Began(
+                record.phase, record.attempt, now.monotonic - elapsed, now.monotonic - waited
+            )
 
     def phase_began(self, uid: str) -> float | None:
         """Monotonic time since which a Task is in its phase; None when the Task is not known."""
         began = self._began.get(uid)
         return None if began is None else began.at
+
+    def waits_since(self, uid: str) -> float | None:
+        """Monotonic time since which a Queued Task waits; None when the Task is not known.
+
+        Other than ``phase_began`` it counts what went by before this operator saw the Task.
+        """
+        began = self._began.get(uid)
+        return None if began is None else began.waits_since
 
     def look_at(self, uid: str) -> None:
         """Have a Task looked at soon."""
@@ -93,3 +108,13 @@ def _phase_start(record: TaskRecord, assumed: TaskRecord | None, now: Now) -> fl
         # Status keeps whole seconds; the operator that wrote it knows better.
         return assumed.started_at
     return now.wall if record.started_at is None else record.started_at
+
+
+def _wait_start(record: TaskRecord, assumed: TaskRecord | None, now: Now) -> float:
+    """Wall time since which a Queued Task waits: its creation, or the end of its last attempt."""
+    if record.phase is not TaskPhase.QUEUED:
+        return now.wall
+    if assumed is not None and assumed.attempts and assumed.attempt == record.attempt:
+        return assumed.attempts[-1].finished_at
+    # Objects keep whole seconds: a wait may be taken for shorter than it was, never for longer.
+    return (record.attempts[-1].finished_at if record.attempts else record.created) + _RESOLUTION

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 from agentcorps.api.agent import AgentSpec
 from agentcorps.api.agentpool import AgentPoolSpec
 from agentcorps.api.kinds import AGENT_POOL
-from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, RetryReason, TaskPhase
+from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, TaskPhase
 from agentcorps.api.names import clip_message, encoded_size
-from agentcorps.api.task import Retry, TaskSpec
 from agentcorps.api.validation import InvalidObject, parse_agent, parse_pool
 from agentcorps.core.conditions import DRAINING, find, is_true
+from agentcorps.core.defaults import effective, limits_of
 from agentcorps.core.fields import (
     Malformed,
     entries,
     flag,
     moment,
+    optional,
     parse_time,
     section,
     text,
@@ -30,7 +31,7 @@ from agentcorps.core.fields import (
 from agentcorps.core.metadata import controller_of, identity_of
 from agentcorps.core.pod_wire import pod_record
 from agentcorps.core.podspec import template_hash
-from agentcorps.core.records import AgentRecord, Attempt, PoolRecord, TaskRecord
+from agentcorps.core.records import AgentRecord, Attempt, Limits, PoolRecord, TaskRecord
 from agentcorps.core.task_status import ABSENT, task_status
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ __all__ = [
     "task_status",
 ]
 
-_TIMEOUT_SECONDS: Final[int] = TaskSpec.model_fields["timeout_seconds"].default
-_RETRY: Final = Retry()
 _DRAIN_SECONDS: Final[int] = AgentPoolSpec.model_fields["drain_timeout_seconds"].default
 
 
@@ -62,6 +61,10 @@ def task_record(obj: Mapping[str, Any]) -> TaskRecord:
         spec = _task_spec(obj)
     except Malformed as error:
         spec = _UNUSABLE | {"invalid": clip_message(str(error))}
+    status = section(obj, "status", "status")
+    inherited = limits_of(
+        section(status, "poolDefaults", "status.poolDefaults"), "status.poolDefaults"
+    )
     return TaskRecord(
         uid=identity.uid,
         key=identity.key,
@@ -69,7 +72,9 @@ def task_record(obj: Mapping[str, Any]) -> TaskRecord:
         generation=identity.generation,
         created=identity.created,
         **spec,
-        **_task_status(section(obj, "status", "status")),
+        **effective(spec["own"], inherited),
+        inherited=inherited,
+        **_task_status(status),
     )
 
 
@@ -130,42 +135,26 @@ _UNUSABLE: Final[dict[str, Any]] = {
     "pool": "",
     "requires": frozenset(),
     "priority": 0,
-    "timeout_seconds": _TIMEOUT_SECONDS,
-    "retry_limit": 0,
-    "ttl_seconds": None,
+    "queue_timeout_seconds": None,
     "cancel": False,
     "input_bytes": 0,
-    "backoff_seconds": _RETRY.backoff_seconds,
-    "max_backoff_seconds": _RETRY.max_backoff_seconds,
-    "retry_reasons": frozenset(RetryReason),
+    "own": Limits(retry_limit=0),
 }
 """Stands for a Task's spec that cannot be read."""
 
 
 def _task_spec(obj: Mapping[str, Any]) -> dict[str, Any]:
     spec = section(obj, "spec", "spec")
-    retry = section(spec, "retry", "spec.retry")
-    ttl = whole(spec, "ttlSecondsAfterFinished", "spec.ttlSecondsAfterFinished", -1, None)
     return {
         "pool": text(spec, "pool", "spec.pool"),
         "requires": words(spec, "requires", "spec.requires"),
         "priority": whole(spec, "priority", "spec.priority", 0, None),
-        "timeout_seconds": whole(
-            spec, "timeoutSeconds", "spec.timeoutSeconds", _TIMEOUT_SECONDS, at_least=1
+        "queue_timeout_seconds": optional(
+            spec, "queueTimeoutSeconds", "spec.queueTimeoutSeconds", at_least=1
         ),
-        "retry_limit": whole(retry, "limit", "spec.retry.limit", _RETRY.limit),
-        "backoff_seconds": whole(
-            retry, "backoffSeconds", "spec.retry.backoffSeconds", _RETRY.backoff_seconds
-        ),
-        "max_backoff_seconds": whole(
-            retry, "maxBackoffSeconds", "spec.retry.maxBackoffSeconds", _RETRY.max_backoff_seconds
-        ),
-        "retry_reasons": words(retry, "reasons", "spec.retry.reasons")
-        if retry.get("reasons") is not None
-        else frozenset(RetryReason),
-        "ttl_seconds": None if ttl < 0 else ttl,
         "cancel": flag(spec, "cancel", "spec.cancel"),
         "input_bytes": _size(section(spec, "input", "spec.input")),
+        "own": limits_of(spec, "spec"),
     }
 
 
@@ -285,6 +274,12 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return {
         "replicas": spec.replicas,
         "drain_timeout_seconds": spec.drain_timeout_seconds,
+        "max_queued": spec.tasks.max_queued,
+        "history_limit": spec.tasks.history_limit,
+        "task_defaults": limits_of(
+            section(section(written, "tasks", "spec.tasks"), "defaults", "spec.tasks.defaults"),
+            "spec.tasks.defaults",
+        ),
         "template_hash": template_hash(agent_spec),
         "template_labels": spec.template.metadata.labels,
         "template_annotations": spec.template.metadata.annotations,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentcorps.core.conditions import timestamp
 from agentcorps.ports import Kind
 from support.control_room import NAMESPACE, POOL, ManualClock
 from support.model.cluster import ModelCluster
@@ -28,6 +29,7 @@ Choice = TypeVar("Choice")
 MOST_TASKS = 8
 """Unfinished ones at a time."""
 TIMEOUTS = (5, 20, 300)
+QUEUE_TIMEOUTS = (None, None, 5, 40)
 WAYS = tuple(Way)
 
 
@@ -78,18 +80,24 @@ class Ground:
         number, retries = divmod(number, 4)
         number, quick = divmod(number, len(TIMEOUTS))
         number, priority = divmod(number, 2)
+        number, patience = divmod(number, len(QUEUE_TIMEOUTS))
         self._names += 1
         self.cluster.put(
             Kind.TASK,
             {
                 "apiVersion": "agentcorps.dev/v1alpha1",
                 "kind": "Task",
-                "metadata": {"namespace": NAMESPACE, "name": f"task-{self._names}"},
+                "metadata": {
+                    "namespace": NAMESPACE,
+                    "name": f"task-{self._names}",
+                    "creationTimestamp": timestamp(self.clock.now().wall),
+                },
                 "spec": {
                     "pool": POOL,
                     "requires": ["sum"],
                     "input": {},
                     "priority": priority,
+                    "queueTimeoutSeconds": QUEUE_TIMEOUTS[patience],
                     "timeoutSeconds": TIMEOUTS[quick],
                     "retry": {"limit": retries, "backoffSeconds": 1},
                     "cancel": False,

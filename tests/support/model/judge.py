@@ -77,6 +77,8 @@ class Judge:
             self._bound(where, uid, old, new)
         elif old["phase"] == "Running":
             self._ended(where, uid, old, new)
+        elif new["phase"] == "TimedOut":
+            self._gave_up(where, after, old)
 
     def forget(self, uid: str) -> None:
         """A Task was deleted."""
@@ -116,6 +118,13 @@ class Judge:
         started = datetime.fromisoformat(old["startedAt"]).timestamp()
         if self._clock.now().wall - started < timeout - 1:
             self.blame(f"{where}: timed out too early")
+
+    def _gave_up(self, where: str, after: Object, old: dict[str, Any]) -> None:
+        ends = [attempt["finishedAt"] for attempt in old.get("attempts", ())]
+        waits_since = (ends or [after["metadata"]["creationTimestamp"]])[-1]
+        waited = self._clock.now().wall - datetime.fromisoformat(waits_since).timestamp()
+        if waited < after["spec"]["queueTimeoutSeconds"]:
+            self.blame(f"{where}: given up too early, after {waited} s")
 
     # Agents
 

@@ -1,0 +1,84 @@
+"""Limits that a pool sets for its Tasks, and how long these wait, through the use cases."""
+
+import asyncio
+from typing import Any
+
+from agentcorps.core.records import Key
+from agentcorps.ports import Kind
+from support.calls import bound
+from support.control_room import NAMESPACE, POOL, ControlRoom
+
+SILENT: dict[str, Any] = {"timeoutSeconds": None, "retry": None}
+
+
+async def test_a_pools_defaults_hold_where_a_task_is_silent_and_are_told() -> None:
+    """The attempt gets the pool's timeout, and the status tells what was taken from the pool."""
+    room = ControlRoom()
+    room.add_pool(tasks={"defaults": {"timeoutSeconds": 30, "retry": {"limit": 7}}})
+    who = room.add_agent()
+    await room.hello(who)
+    uid = room.add_task(timeoutSeconds=None, retry={"limit": 1})
+    await bound(room, who)
+    assert room.status()["poolDefaults"] == {"timeoutSeconds": 30}
+    record = room.state.task(uid)
+    assert record is not None
+    assert (record.timeout_seconds, record.retry_limit) == (30, 1)
+
+
+async def test_a_change_of_the_pool_does_not_touch_an_attempt_that_runs() -> None:
+    """A timeout that is shortened, or a pool that is deleted, ends no attempt early."""
+    room = ControlRoom()
+    room.add_pool(tasks={"defaults": {"timeoutSeconds": 1000}})
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task(**SILENT)
+    await bound(room, who)
+    changed = room.cluster.change(
+        Kind.POOL,
+        Key(NAMESPACE, POOL),
+        lambda pool: pool["spec"].update(tasks={"defaults": {"timeoutSeconds": 1}}),
+    )
+    room.observer.pool_event("MODIFIED", changed)
+    room.clock.advance(700)
+    await room.settle()
+    room.observer.pool_event("DELETED", changed)
+    await room.settle()
+    assert room.status()["phase"] == "Running"
+    room.clock.advance(301)
+    await room.settle()
+    assert (room.status()["phase"], room.status()["reason"]) == ("Queued", "Timeout")
+
+
+async def test_a_task_without_pool_defaults_costs_no_byte_more() -> None:
+    """Where a pool has no defaults, no status mentions them."""
+    room = ControlRoom()
+    who = room.add_agent()
+    await room.hello(who)
+    room.add_task(**SILENT)
+    await bound(room, who)
+    assert "poolDefaults" not in room.status()
+
+
+async def test_a_task_that_waited_too_long_ends_as_timed_out_and_is_told() -> None:
+    """QueueTimeout: TimedOut without an attempt, with an Event, and with the pool's ttl."""
+    room = ControlRoom()
+    room.add_pool(tasks={"defaults": {"ttlSecondsAfterFinished": 60}})
+    room.clock.seconds = 0.0  # what the fake cluster stamps on what it creates
+    room.add_task(queueTimeoutSeconds=10)
+    room.clock.advance(9)
+    await room.settle()
+    assert room.status()["phase"] == "Queued"
+    room.clock.advance(2)
+    await room.settle()
+    status = room.status()
+    assert (status["phase"], status["reason"], status.get("attempt")) == (
+        "TimedOut",
+        "QueueTimeout",
+        0,
+    )
+    assert status["poolDefaults"] == {"ttlSecondsAfterFinished": 60}
+    assert "QueueTimeout" in room.notes.reasons()
+    room.clock.advance(61)
+    await room.settle()
+    await asyncio.sleep(0)
+    assert (Kind.TASK, Key(NAMESPACE, "task")) not in room.cluster.objects
