@@ -35,6 +35,8 @@ from agentcorps.control.progress import FLUSH_SECONDS, ProgressBook
 from agentcorps.control.recover_tasks import RecoverTasks
 from agentcorps.control.remembered import Remembered
 from agentcorps.control.resync import INTERVAL_SECONDS, Resync
+from agentcorps.control.retain_tasks import INTERVAL_SECONDS as RETENTION_SECONDS
+from agentcorps.control.retain_tasks import RetainTasks
 from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.control.task_writes import TaskWrites
 from agentcorps.control.vitals import Vitals
@@ -226,6 +228,7 @@ def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
         fleet,
         statuses,
         Loop("progress", rooms.progress.flush, tick=FLUSH_SECONDS),
+        Loop("retention", RetainTasks(state, rooms.tasks, clock).step, tick=RETENTION_SECONDS),
         Loop("resync", resync.step, tick=INTERVAL_SECONDS),
     )
 

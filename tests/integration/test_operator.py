@@ -192,6 +192,29 @@ def test_a_task_that_nobody_takes_is_given_up_after_its_queue_timeout(
     assert kubectl.run("wait", "--for=condition=Stalled", "task/patient", "--timeout=9s").ok
 
 
+def test_a_pool_takes_and_keeps_no_more_tasks_than_it_says(
+    kubectl: Kubectl, operator: OperatorProcess
+) -> None:
+    """The newest beyond maxQueued fail as QueueFull; beyond historyLimit they go, results last."""
+    assert operator.ready()
+    pool = crew(0)
+    pool["spec"]["tasks"] = {"maxQueued": 2, "historyLimit": 1}
+    kubectl.create(pool)
+    kubectl.create(objects.task("first", cancel=True))
+    phase(kubectl, "first", "Cancelled")
+    for name in ("a", "b", "c", "d"):
+        kubectl.create(objects.task(name))
+    for name in ("c", "d"):
+        assert phase(kubectl, name, "Failed")["reason"] == "QueueFull"
+    until(
+        lambda: not (kubectl.run("get", "task/c").ok or kubectl.run("get", "task/d").ok),
+        "end of the refused",
+        seconds=120,
+    )
+    assert status(kubectl, "first")["phase"] == "Cancelled"
+    assert [status(kubectl, name)["phase"] for name in ("a", "b")] == ["Queued", "Queued"]
+
+
 def test_a_silent_task_runs_under_its_pools_defaults(kubectl: Kubectl, start: Start) -> None:
     """The pool's timeout and retry limit hold, stand in the status, and the spec stays silent."""
     defaults = {"timeoutSeconds": 2, "retry": {"limit": 0}}

@@ -81,6 +81,7 @@ class ControlRoom:
         self.writes, self.deliveries = rooms.writes, rooms.deliveries
         self.observer, self.progress, self.calls = rooms.observer, rooms.progress, rooms.calls
         tasks, fleet = rooms.tasks, rooms.fleet
+        self.tasks = tasks
         self.assign = AssignTasks(self.state, tasks, self.clock)
         self.recover = RecoverTasks(self.state, tasks, self.remembered, self.clock)
         self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock)

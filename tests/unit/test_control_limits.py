@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
+from agentcorps.control.retain_tasks import RetainTasks
 from agentcorps.core.records import Key
 from agentcorps.ports import Kind
-from support.calls import bound
+from support.calls import assigning, bound
 from support.control_room import NAMESPACE, POOL, ControlRoom
 
 SILENT: dict[str, Any] = {"timeoutSeconds": None, "retry": None}
@@ -82,3 +83,52 @@ async def test_a_task_that_waited_too_long_ends_as_timed_out_and_is_told() -> No
     await room.settle()
     await asyncio.sleep(0)
     assert (Kind.TASK, Key(NAMESPACE, "task")) not in room.cluster.objects
+
+
+async def test_of_too_many_tasks_the_newest_fail_and_the_rest_is_served() -> None:
+    """One agent, two places in the queue, five Tasks: one runs, two wait, two are refused."""
+    room = ControlRoom()
+    room.add_pool(tasks={"maxQueued": 2})
+    who = room.add_agent()
+    await room.hello(who)
+    async with assigning(room):
+        poll = asyncio.create_task(room.poll(who, wait=30))
+        await asyncio.sleep(0)
+        for number in range(5):
+            room.add_task(f"task-{number}")
+        answer = await asyncio.wait_for(poll, 10)
+    await room.settle()
+    assert answer is not None
+    assert [task.name for task in answer.tasks] == ["task-0"]
+    phases = [room.status(f"task-{number}")["phase"] for number in range(5)]
+    assert phases == ["Running", "Queued", "Queued", "Failed", "Failed"]
+    assert room.status("task-4")["reason"] == "QueueFull"
+    assert "QueueFull" not in room.notes.reasons()
+
+
+async def test_a_pools_history_is_cut_with_preconditions() -> None:
+    """The Task that ended first is deleted; one that somebody changed meanwhile is read again."""
+    room = ControlRoom()
+    room.add_pool(tasks={"historyLimit": 1})
+    for number in range(3):
+        room.add_task(f"task-{number}", cancel=True)
+        await room.settle()
+        room.clock.advance(1)
+    retain = RetainTasks(room.state, room.tasks, room.clock)
+    await retain.step()
+    assert room.cluster.writes[-1][0] == "status"
+    room.clock.advance(60)
+    unseen = room.cluster.change(
+        Kind.TASK, Key(NAMESPACE, "task-0"), lambda task: task["metadata"].update(labels={"a": "b"})
+    )
+    await retain.step()
+    await asyncio.sleep(0.01)
+    left = {key.name for kind, key in room.cluster.objects if kind is Kind.TASK}
+    assert left == {"task-0", "task-2"}
+    known = room.state.task(unseen["metadata"]["uid"])
+    assert known is not None
+    assert known.resource_version == int(unseen["metadata"]["resourceVersion"])
+    await retain.step()
+    await asyncio.sleep(0.01)
+    left = {key.name for kind, key in room.cluster.objects if kind is Kind.TASK}
+    assert left == {"task-2"}

@@ -34,6 +34,7 @@ def test_a_lazy_heap_is_a_sorted_dictionary(changes: list[tuple[str, int | None]
             model[item] = (place, item)
         first = heap.first()
         assert (None if first is None else first.rank) == min(model.values(), default=None)
+    assert [entry.rank for entry in heap.firsts(3)] == sorted(model.values())[:3]
     popped = []
     while (entry := heap.pop()) is not None:
         popped.append(entry.rank)

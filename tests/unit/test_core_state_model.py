@@ -275,6 +275,13 @@ class StateModel(RuleBasedStateMachine):
         for pool in POOL_KEYS:
             assert self.state.queued(pool) == phases[pool, TaskPhase.QUEUED]
             assert self.state.running(pool) == phases[pool, TaskPhase.RUNNING]
+            mine = [record for record in self.effective() if record.pool_key == pool]
+            new = {one.uid for one in mine if one.phase is TaskPhase.QUEUED and not one.attempt}
+            assert set(self.state.ledger.newest(pool, 99)) == new
+            assert self.state.ledger.untried(pool) == len(new)
+            done = {one.uid for one in mine if one.terminal}
+            assert set(self.state.ledger.oldest(pool, 99)) == done
+            assert self.state.ledger.finished(pool) == len(done)
             members = [agent for agent in self.agents.values() if agent.pool_key == pool]
             assert set(map(_uid, self.state.agents_of(pool))) == set(map(_uid, members))
         for number in range(2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+MAX_CONCURRENT_CHORES: Final = 8
+"""Deletes and the like leave most of the connection to bindings and reports."""
+
 
 class TaskApplier:
     """Starts the writes of the assignment loop."""
@@ -50,6 +53,7 @@ class TaskApplier:
         self._clock = clock
         self._remembered = remembered
         self._chores: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(MAX_CONCURRENT_CHORES)
 
     def start(self, action: TaskAction) -> None:
         """Start one action; what the Task's present state does not allow any more is left out."""
@@ -127,6 +131,9 @@ class TaskApplier:
         """The operator ended a Task: stop the agent, tell the people."""
         if after.agent_name:
             self._deliveries.wake(after.agent)
+        if after.reason == TaskReason.QUEUE_FULL:
+            # They come in floods, which would push out the Events that tell something new.
+            return
         self._events.emit(
             Note(
                 kind=Kind.TASK,
@@ -154,7 +161,8 @@ class TaskApplier:
         if record is None:
             return
         try:
-            await self._writes.follow_generation(record)
+            async with self._room:
+                await self._writes.follow_generation(record)
         except (ClusterError, lifecycle.IllegalTransition) as error:
             log.warning("observedGeneration not written", task=str(record.key), why=str(error))
 
@@ -163,13 +171,16 @@ class TaskApplier:
         if record is None:
             return
         try:
-            await self._cluster.delete(Kind.TASK, record.key, uid=uid)
+            async with self._room:
+                await self._cluster.delete(
+                    Kind.TASK, record.key, uid=uid, resource_version=record.resource_version
+                )
         except NotFound:
             self._state.forget_task(uid)
         except Conflict:
             await self._writes.refresh(record)
         except ClusterError as error:
-            log.warning("expired task not deleted", task=str(record.key), why=str(error))
+            log.warning("finished task not deleted", task=str(record.key), why=str(error))
         else:
             self._state.forget_task(uid)
 

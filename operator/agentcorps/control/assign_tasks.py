@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentcorps.core import deadlines, matching
+from agentcorps.core import deadlines, matching, retention
 
 if TYPE_CHECKING:
     from agentcorps.control.apply import TaskApplier
@@ -32,5 +32,7 @@ class AssignTasks:
             self._applier.start(due)
         for binding in matching.bindings(self._state, now):
             self._applier.start(binding)
+        for refused in retention.overflow(self._state):
+            self._applier.start(refused)
         next_due = deadlines.next_due(self._state)
         return None if next_due is None else next_due - now.monotonic

@@ -65,7 +65,7 @@ class FollowGeneration:
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """Remove a Task whose ttlSecondsAfterFinished has passed."""
+    """Remove a finished Task: its ttlSecondsAfterFinished has passed, or its pool has too many."""
 
     task_uid: str
 

@@ -67,6 +67,15 @@ class LazyHeap(Generic[Item]):
             del self._ranks[entry.item]
         return entry
 
+    def firsts(self, count: int) -> list[Entry[Item]]:
+        """Up to so many items of the lowest ranks, in order; all of them stay in."""
+        found: list[Entry[Item]] = []
+        while len(found) < count and (entry := self.pop()) is not None:
+            found.append(entry)
+        for entry in found:
+            self.put(entry.item, entry.rank)
+        return found
+
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._ranks) + _SLACK:
             self._heap = [Entry(rank, item) for item, rank in self._ranks.items()]

@@ -48,6 +48,8 @@ class State:
         self._assumed: dict[str, TaskRecord] = {}
         self._boards = Boards()
         self._index = TaskIndex(self._boards.at)
+        self.ledger = self._index.ledger
+        """How many tasks each pool holds, assumed ones included."""
         self._serving = Serving(
             self._agents.by_key, self._pods.by_key, self._index.bound_to, self._boards
         )
@@ -210,6 +212,7 @@ class State:
 
     def observe_pool(self, record: PoolRecord) -> bool:
         """Take in an AgentPool as the API server has it; returns whether it was news."""
+        self.ledger.recount(record.key)
         return self._pools.put(record)[0]
 
     def forget_pool(self, key: Key, uid: str | None = None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core.lazyheap import LazyHeap
+from agentcorps.core.ledger import Ledger
 from agentcorps.core.lifecycle import not_before, refusal
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class TaskIndex:
         self._counts: dict[tuple[Key, TaskPhase], int] = {}
         self._bound: dict[Key, dict[str, TaskRecord]] = {}
         self._resting: LazyHeap[str] = LazyHeap()
+        self.ledger = Ledger()
+        """How many tasks wait for their first attempt, and how many have ended, by pool."""
 
     def effective(self, uid: str) -> TaskRecord | None:
         """A task as it was last placed: assumed if a write is in flight, else observed."""
@@ -55,7 +58,9 @@ class TaskIndex:
         before = self._placed.pop(uid, None)
         if before is not None:
             self._remove(before)
+            self.ledger.remove(before.record)
         if record is not None:
+            self.ledger.put(record)
             self._placed[uid] = self._add(record, in_flight=in_flight)
         return None if before is None else before.record
 
