@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentcorps.api.meta import RetryReason
-from agentcorps.api.task import TaskDefaults
+from agentcorps.api.task import Retry, TaskDefaults, TaskSpec
 from agentcorps.api.validation import parse
 from agentcorps.core import lifecycle
 from agentcorps.core.defaults import adopt, effective, limits_of, to_api
@@ -39,6 +39,14 @@ BUILT_IN: dict[str, Any] = {
     "ttl_seconds": None,
 }
 FIELDS = [*BUILT_IN]
+METADATA = {
+    "namespace": "east",
+    "name": "task-0",
+    "uid": "task-uid-0",
+    "generation": 1,
+    "resourceVersion": "101",
+    "creationTimestamp": "2026-11-23T08:00:00Z",
+}
 
 
 def a_pool(defaults: Limits, **fields: object) -> PoolRecord:
@@ -91,13 +99,10 @@ def test_a_binding_fixes_what_was_inherited(own: Limits, pool: Limits) -> None:
     waiting = adopt(a_task_with(own), a_pool(pool))
     running = bound(waiting, a_seat())
     stored = {
-        "metadata": {
-            "namespace": "east", "name": "task-0", "uid": "task-uid-0", "generation": 1,
-            "resourceVersion": "101", "creationTimestamp": "2026-11-23T08:00:00Z",
-        },
+        "metadata": METADATA,
         "spec": {"pool": "crew", **to_api(own)},
         "status": task_status(running),
-    }  # fmt: skip
+    }
     read = task_record(stored)
     assert {name: getattr(read, name) for name in FIELDS} == effective(own, pool)
     assert adopt(read, a_pool(Limits(timeout_seconds=1))) == read
@@ -135,3 +140,20 @@ def test_a_limit_that_cannot_be_read_is_told_with_its_path() -> None:
     """What is wrong is named by its field, never by its value."""
     with pytest.raises(Malformed, match=r"^spec\.retry\.limit must be an integer$"):
         limits_of({"retry": {"limit": "three"}}, "spec")
+
+
+def test_a_bare_task_has_the_built_in_values() -> None:
+    """What neither a spec nor its pool says is as the field's text in the API promises."""
+    record = task_record({"metadata": METADATA, "spec": {"pool": "crew"}})
+    texts = {
+        name: str(field.description)
+        for model in (TaskSpec, Retry)
+        for name, field in model.model_fields.items()
+    }
+    assert texts["timeout_seconds"].endswith(f"else {record.timeout_seconds}.")
+    assert texts["limit"].endswith(f"else {record.retry_limit}.")
+    assert texts["backoff_seconds"].endswith(f"else {record.backoff_seconds}.")
+    assert f"else {record.max_backoff_seconds}," in texts["max_backoff_seconds"]
+    assert record.retry_reasons == set(RetryReason)
+    assert (record.ttl_seconds, record.queue_timeout_seconds) == (None, None)
+    assert (record.phase, record.observed_generation) == ("Queued", -1)

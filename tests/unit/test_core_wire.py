@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
-from agentcorps.api.task import Retry, TaskSpec
+from agentcorps.api.meta import AgentPhase, TaskPhase
 from agentcorps.api.validation import parse_task
 from agentcorps.core import lifecycle, wire
 from agentcorps.core.digest import canonical_digest
@@ -280,23 +279,6 @@ def test_a_task_is_read() -> None:
         input_bytes=len('{"text":"Grüße"}'.encode()),
         own=Limits(timeout_seconds=30, retry_limit=1, ttl_seconds=60),
     )
-
-
-def test_a_bare_task_has_the_built_in_values() -> None:
-    """What neither a spec nor its pool says is as the field's text in the API promises."""
-    record = wire.task_record({"metadata": METADATA, "spec": {"pool": "crew"}})
-    texts = {
-        name: str(field.description)
-        for model in (TaskSpec, Retry)
-        for name, field in model.model_fields.items()
-    }
-    assert texts["timeout_seconds"].endswith(f"else {record.timeout_seconds}.")
-    assert texts["limit"].endswith(f"else {record.retry_limit}.")
-    assert texts["backoff_seconds"].endswith(f"else {record.backoff_seconds}.")
-    assert f"else {record.max_backoff_seconds}," in texts["max_backoff_seconds"]
-    assert record.retry_reasons == set(RetryReason)
-    assert (record.ttl_seconds, record.queue_timeout_seconds) == (None, None)
-    assert (record.phase, record.observed_generation) == (TaskPhase.QUEUED, -1)
 
 
 def test_fractions_of_a_second_are_read() -> None:
