@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from support.kubectl import Answer
 
@@ -29,10 +30,12 @@ class Cli:
         """Run the command and return what it says."""
         return call(self.command(*arguments), stdin=stdin)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, stdout: int | TextIO = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Start the command and return it while it runs."""
         return subprocess.Popen(
-            self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(*arguments), stdout=stdout, stderr=subprocess.PIPE, text=True
         )
 
 

@@ -42,8 +42,8 @@ def test_a_wide_list_tells_failures_and_the_last_attempts(
     }
     print_objects([one], Format.WIDE, task.COLUMNS, color=False)
     head, line = capsys.readouterr().out.splitlines()
-    wanted = ["POOL", "PHASE", "REASON", "AGENT", "ATTEMPT", "FAILURES", "ATTEMPTS"]
-    assert head.split()[:7] == wanted
+    wanted = ["POOL", "PHASE", "REASON", "AGENT", "ATTEMPT", "PROGRESS", "FAILURES", "ATTEMPTS"]
+    assert head.split()[:8] == wanted
     assert line.split()[:6] == ["readers", "Queued", "Timeout", "readers-1", "2", "2"]
     assert "1:AgentLost 2:Timeout" in line
 

@@ -303,7 +303,7 @@ def test_unexpected_errors_are_one_line(run: Run, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["task", ""], ["submit", "get", "wait", "result", "why"]),
+        (["task", "r"], ["retry", "result"]),
         (["po"], ["pool"]),
         (["task", "get", "--phase", "Can"], ["Cancelled"]),
         (["pool", "scale", "--rep"], ["--replicas"]),

@@ -26,6 +26,8 @@ CATEGORY: Final = "agentcorps"
 
 LABEL_POOL: Final = f"{GROUP}/pool"
 LABEL_AGENT: Final = f"{GROUP}/agent"
+ANNOTATION_RETRY_OF: Final = f"{GROUP}/retry-of"
+"""Name of the Task that `agentcorps task retry` copied."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "agentcorps"
 

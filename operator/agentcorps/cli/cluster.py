@@ -55,7 +55,7 @@ class Cluster:
         self.namespace = namespace
         """The namespace that the command works in."""
         self._client = client
-        self._headers: dict[str, Any] = {"Accept": "application/json"}
+        self._headers: dict[str, Any] = {}
         if options.as_user:
             self._headers["Impersonate-User"] = options.as_user
 
@@ -129,24 +129,61 @@ class Cluster:
         except NotFoundError as error:
             raise self._absent(AGENT_POOL, name) from error
 
+    def patch(self, kind: Kind, name: str, change: Object) -> Object:
+        """Merge a change into an object of the namespace; returns what is stored.
+
+        Raises:
+            NotFoundError: It does not exist.
+        """
+        check_name(kind, name)
+        try:
+            return self._json(
+                "PATCH",
+                self._path(kind, self.namespace, name),
+                change,
+                fieldManager=FIELD_MANAGER,
+                fieldValidation="Strict",
+            )
+        except NotFoundError as error:
+            raise self._absent(kind, name) from error
+
     def watch(
-        self, kind: Kind, version: str, seconds: float, field_selector: str | None = None
+        self, kind: Kind, namespace: str | None, version: str, seconds: float, **query: Any
     ) -> Iterator[tuple[str, Object]]:
         """Yield (type, object) of changes after resource version `version`, for about `seconds`.
 
-        Ends early when the version is too old or the connection breaks; list again then.
+        Ends early when the version is too old or the connection breaks; list again then. The query
+        takes selectors; the namespace None is all of them.
         """
         answer = self._send(
             "GET",
-            self._path(kind, self.namespace),
+            self._path(kind, namespace),
             watch="true",
             resourceVersion=version,
             timeoutSeconds=max(1, round(seconds)),
-            fieldSelector=field_selector,
             read_seconds=seconds + 1,
+            **query,
         )
         try:
             yield from _events(answer)
+        except urllib3.exceptions.HTTPError:
+            return
+        finally:
+            answer.close()
+
+    def log(self, pod: str, *, idle_seconds: float, **query: Any) -> Iterator[str]:
+        """Yield the lines of a pod's log as they come.
+
+        Ends with the log, when nothing came for `idle_seconds`, and when the connection breaks.
+
+        Raises:
+            NotFoundError: The pod does not exist.
+        """
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{quote(pod, safe='')}/log"
+        answer = self._send("GET", path, accept="*/*", read_seconds=idle_seconds, **query)
+        try:
+            for line in _lines(answer):
+                yield line.decode(errors="replace")
         except urllib3.exceptions.HTTPError:
             return
         finally:
@@ -183,9 +220,10 @@ class Cluster:
         body: Object | None = None,
         *,
         read_seconds: float = ANSWER_SECONDS,
+        accept: str = "application/json",
         **query: Any,
     ) -> urllib3.BaseHTTPResponse:
-        headers = dict(self._headers)
+        headers = {**self._headers, "Accept": accept}
         if body is not None:
             patch = "merge-patch+" if method == "PATCH" else ""
             headers["Content-Type"] = f"application/{patch}json"
@@ -281,11 +319,16 @@ def check_name(kind: Kind, name: str) -> None:
 
 
 def _events(answer: urllib3.BaseHTTPResponse) -> Iterator[tuple[str, Object]]:
+    for line in _lines(answer):
+        event = json.loads(line)
+        if event["type"] == "ERROR":
+            return
+        yield event["type"], event["object"]
+
+
+def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield whole lines; what follows the last line break was cut off, and is left out."""
     rest = b""
     for chunk in answer.stream(amt=65536, decode_content=True):
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                return
-            yield event["type"], event["object"]
+        yield from lines

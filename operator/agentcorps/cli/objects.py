@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
@@ -10,6 +10,7 @@ from agentcorps.cli.inputs import Document, read_documents
 from agentcorps.cli.manifests import check, whole_object
 from agentcorps.cli.options import DryRun, Format
 from agentcorps.cli.output import Column, age, bare_name, emit, full_name, note, print_objects
+from agentcorps.cli.watching import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,28 +49,59 @@ def get(
     restricting = {path: value for path, value in (fields or {}).items() if value is not None}
     if names and (selection.all_namespaces or selection.selector or restricting):
         raise InputError("give names or a selection (-A, -l ...), not both")
+    if selection.watch and len(names) > 1:
+        raise InputError("--watch fits one name, or a selection")
+    head = (NAMESPACE, NAME) if selection.all_namespaces else (NAME,)
+    shown = (*head, *columns, AGE)
     with connect(connection) as cluster:
+        if selection.watch:
+            if names:
+                item = cluster.get(kind, bare_name(names[0]))
+                restricting = {"metadata.name": item["metadata"]["name"]}
+            _watch(cluster, kind, shown, selection, printing, restricting)
         if names:
             found = [cluster.get(kind, bare_name(name)) for name in names]
         else:
-            namespace = None if selection.all_namespaces else cluster.namespace
-            query = ",".join(f"{path}={value}" for path, value in restricting.items())
-            found = cluster.list_all(
-                kind, namespace, labelSelector=selection.selector, fieldSelector=query or None
-            )
-            if not found and namespace is not None:
-                cluster.check_namespace()
+            found = _listed(cluster, kind, selection, restricting)
             if not found and printing.output in {Format.TABLE, Format.WIDE}:
-                note(f"no {kind.plural} found{f' in namespace {namespace}' if namespace else ''}")
+                where = "" if selection.all_namespaces else f" in namespace {cluster.namespace}"
+                note(f"no {kind.plural} found{where}")
                 return
-    head = (NAMESPACE, NAME) if selection.all_namespaces else (NAME,)
     print_objects(
-        found,
-        printing.output,
-        (*head, *columns, AGE),
-        color=not connection.no_color,
-        single=len(names) == 1,
+        found, printing.output, shown, color=not connection.no_color, single=len(names) == 1
     )
+
+
+def _listed(
+    cluster: Cluster, kind: Kind, selection: Selection, fields: dict[str, str]
+) -> list[Object]:
+    """Return what a selection lets through; refuse a namespace that does not exist."""
+    namespace = None if selection.all_namespaces else cluster.namespace
+    found = cluster.list_all(
+        kind, namespace, labelSelector=selection.selector, fieldSelector=_query(fields)
+    )
+    if not found and namespace is not None:
+        cluster.check_namespace()
+    return found
+
+
+def _watch(
+    cluster: Cluster,
+    kind: Kind,
+    columns: Sequence[Column],
+    selection: Selection,
+    printing: Printing,
+    fields: dict[str, str],
+) -> NoReturn:
+    """Print what a selection lets through, again whenever it changes."""
+    namespace = None if selection.all_namespaces else cluster.namespace
+    Watcher(cluster, kind, namespace, printing.output).run(
+        columns, labelSelector=selection.selector, fieldSelector=_query(fields)
+    )
+
+
+def _query(fields: dict[str, str]) -> str | None:
+    return ",".join(f"{path}={value}" for path, value in fields.items()) or None
 
 
 def documents_of(kind: Kind, path: str) -> list[Document]:

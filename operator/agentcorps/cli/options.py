@@ -71,6 +71,9 @@ class Selection:
             "--selector", "-l", metavar="LABELS", help="Label selector, such as a=b,c!=d."
         ),
     ] = None
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Print each change, until interrupted.")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,22 @@ class Creation:
             "--dry-run", help="Create nothing: only check here (client) or on the API server too."
         ),
     ] = DryRun.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether to wait for the results."""
+
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for the end, and print results instead of names."),
+    ] = False
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout", metavar="TIME", help="Longest time of --wait, such as 90s or 5m."
+        ),
+    ] = None
 
 
 OperatorNamespace = Annotated[

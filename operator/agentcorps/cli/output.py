@@ -101,7 +101,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Object], *, color: boo
     for column in columns:
         table.add_column(column.header, no_wrap=True, overflow="ignore")
     for row in rows:
-        cells = [one_line(str(column.cell(row))) for column in columns]
+        cells = one_row(columns, row)
         table.add_row(*(Text(cell, style=_PHASE_STYLES.get(cell, "")) for cell in cells))
     # As wide as the data: cutting is the terminal's business, as with kubectl.
     colored = color and sys.stdout.isatty()
@@ -109,6 +109,11 @@ def print_table(columns: Sequence[Column], rows: Iterable[Object], *, color: boo
     with console.capture() as capture:
         console.print(table)
     emit("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def one_row(columns: Sequence[Column], row: Object) -> list[str]:
+    """Return the cells of a row, each on one line."""
+    return [one_line(str(column.cell(row))) for column in columns]
 
 
 def full_name(item: Object) -> str:

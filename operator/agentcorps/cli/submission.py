@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from agentcorps.api.kinds import TASK
 from agentcorps.cli.errors import AlreadyExistsError, CliError, InputError
 from agentcorps.cli.manifests import check
-from agentcorps.cli.model import phase_of
+from agentcorps.cli.model import is_finished, phase_of
 from agentcorps.cli.objects import create_one
 from agentcorps.cli.options import DryRun, Format
 from agentcorps.cli.output import emit, full_name, to_json, to_yaml
 from agentcorps.cli.progress import bar
+from agentcorps.cli.waiting import outcome_of, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,6 +70,27 @@ def _same_spec(cluster: Cluster, document: Document, stored: Object) -> bool:
     trial["metadata"] = {"generateName": "trial-"}
     wanted = cluster.create(TASK, trial, dry_run=True)["spec"]
     return {**wanted, "cancel": None} == {**stored["spec"], "cancel": None}
+
+
+def follow(
+    cluster: Cluster,
+    created: Sequence[Object],
+    style: Format,
+    *,
+    timeout: float | None,
+    color: bool,
+) -> None:
+    """Wait for the ends of Tasks and print their results.
+
+    Raises:
+        CliError: One of them did not succeed, or not all ended in time.
+    """
+    names = [item["metadata"]["name"] for item in created]
+    finished = wait_for(cluster, names, is_finished, timeout=timeout, color=color)
+    print_results(finished, style)
+    error = outcome_of(finished)
+    if error is not None:
+        raise error
 
 
 def print_results(tasks: Sequence[Object], style: Format) -> None:

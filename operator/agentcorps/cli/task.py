@@ -1,4 +1,4 @@
-"""`agentcorps task`: get, wait, result (submit and why have files of their own)."""
+"""`agentcorps task`: get, wait, result (the other verbs have files of their own)."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -9,7 +9,7 @@ import typer
 from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import TaskPhase
 from agentcorps.api.task import DEFAULT_RETRY_LIMIT, DEFAULT_TIMEOUT_SECONDS
-from agentcorps.cli import objects, task_submit, task_why
+from agentcorps.cli import objects, task_cancel, task_logs, task_retry, task_submit, task_why
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import CliError, WaitTimeoutError
 from agentcorps.cli.model import Object, has_started, is_finished, phase_of, status_of
@@ -28,6 +28,9 @@ from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
 
 app = typer.Typer(help="Submit Tasks, follow them, fetch their results.")
 task_submit.register(app)
+task_cancel.register(app)
+task_retry.register(app)
+task_logs.register(app)
 
 
 class ResultFormat(StrEnum):
@@ -50,6 +53,12 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of Tasks
 
 def _cell(field: str) -> Callable[[Object], object]:
     return lambda item: status_of(item).get(field) or ""
+
+
+def _progress(item: Object) -> str:
+    """Return how far a running Task is, as in `40%`."""
+    percent = (status_of(item).get("progress") or {}).get("percent")
+    return "" if percent is None else f"{percent}%"
 
 
 def _ended_attempts(item: Object) -> str:
@@ -84,6 +93,7 @@ COLUMNS = (
     Column("REASON", _cell("reason")),
     Column("AGENT", _cell("agentName")),
     Column("ATTEMPT", lambda item: status_of(item).get("attempt", 0)),
+    Column("PROGRESS", _progress),
     Column("FAILURES", lambda item: status_of(item).get("failures", 0), wide=True),
     Column("ATTEMPTS", _ended_attempts, wide=True),
     Column("TIMEOUT", _limit("timeoutSeconds", default=DEFAULT_TIMEOUT_SECONDS), wide=True),
@@ -99,7 +109,8 @@ COLUMNS = (
     app,
     "get",
     epilog="  agentcorps task get --pool summarizers --phase Failed\n"
-    "  agentcorps task get report-1 -o yaml",
+    "  agentcorps task get report-1 -o yaml\n"
+    "  agentcorps task get --pool summarizers --watch",
 )
 def get(
     names: Annotated[

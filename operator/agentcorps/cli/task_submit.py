@@ -7,12 +7,12 @@ import typer
 
 from agentcorps.cli import objects, submission
 from agentcorps.cli.connection import connect
-from agentcorps.cli.errors import CliError, InputError
+from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document, parse_object, read_documents
 from agentcorps.cli.manifests import TaskSettings, task_from_input, task_from_manifest
-from agentcorps.cli.model import Object, is_finished
-from agentcorps.cli.options import Connection, Creation, DryRun, Printing, command
-from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
+from agentcorps.cli.model import Object
+from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
+from agentcorps.cli.waiting import parse_duration
 
 EPILOG = """  agentcorps task submit --pool summarizers --input '{"text": "..."}' --wait
   agentcorps task submit --pool summarizers --input-file inputs.jsonl
@@ -136,22 +136,6 @@ class Fields:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Whether to wait for the results."""
-
-    wait: Annotated[
-        bool,
-        typer.Option("--wait", help="Wait for the end, and print results instead of names."),
-    ] = False
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            "--timeout", metavar="TIME", help="Longest time of --wait, such as 90s or 5m."
-        ),
-    ] = None
-
-
 def register(app: typer.Typer) -> None:
     """Add the command to its noun."""
     command(app, "submit", epilog=EPILOG)(submit)
@@ -185,9 +169,4 @@ def submit(
         created = submission.submit(cluster, documents, creation.dry_run, report, color=color)
         if not waiting.wait:
             return
-        names = [item["metadata"]["name"] for item in created]
-        finished = wait_for(cluster, names, is_finished, timeout=limit, color=color)
-    submission.print_results(finished, printing.output)
-    error: CliError | None = outcome_of(finished)
-    if error is not None:
-        raise error
+        submission.follow(cluster, created, printing.output, timeout=limit, color=color)

@@ -160,7 +160,8 @@ def _watch(
 ) -> None:
     single = f"metadata.name={watched.names[0]}" if len(watched.names) == 1 else None
     seconds = min(WATCH_SECONDS, watched.left())
-    for change, task in cluster.watch(TASK, version, seconds, single):
+    changes = cluster.watch(TASK, cluster.namespace, version, seconds, fieldSelector=single)
+    for change, task in changes:
         observe(task)
         name = task["metadata"]["name"]
         if change == "DELETED" and name in watched.pending:

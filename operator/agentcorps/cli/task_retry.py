@@ -1,0 +1,107 @@
+"""`agentcorps task retry`: runs what a Task asked for once more, as a Task of its own."""
+
+import re
+from typing import Annotated, Final
+
+import typer
+
+from agentcorps.api.kinds import TASK
+from agentcorps.api.meta import ANNOTATION_RETRY_OF, LABEL_MANAGED_BY
+from agentcorps.cli import objects, submission
+from agentcorps.cli.connection import connect
+from agentcorps.cli.errors import InputError
+from agentcorps.cli.inputs import Document
+from agentcorps.cli.model import Object, is_finished, phase_of
+from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
+from agentcorps.cli.output import bare_name
+from agentcorps.cli.waiting import parse_duration
+
+EPILOG = """  agentcorps task retry report-1
+  agentcorps task retry report-1 --name report-1-again --wait
+  agentcorps task retry $(agentcorps task get --phase Failed -o name)"""
+
+_SUFFIX: Final = re.compile(r"-retry-[a-z0-9]{5}$")
+_TRACKERS: Final = (LABEL_MANAGED_BY, "app.kubernetes.io/instance")
+_TRACKER_GROUPS: Final = ("argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/")
+"""Labels by which tools find what they own: they would take the copy for theirs, and remove it."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to its noun."""
+    command(app, "retry", epilog=EPILOG)(retry)
+
+
+def retry(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of finished Tasks.")],
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NEW", help="Name of the one new Task; made up by default."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also Tasks that still wait or run, which go on.")
+    ] = False,
+    waiting: Waiting,
+    creation: Creation,
+    connection: Connection,
+    printing: Printing,
+) -> None:
+    """Create new Tasks with the spec and labels of old ones, to be executed once more.
+
+    A Task never leaves its end, so this makes another one; its annotation agentcorps.dev/retry-of
+    names the old. With --wait the results are printed, and exit codes are those of submit.
+    """
+    limit = None if waiting.timeout is None else parse_duration(waiting.timeout)
+    if waiting.wait and creation.dry_run is not DryRun.NONE:
+        raise InputError("--wait and --dry-run exclude each other")
+    if name is not None and len(names) > 1:
+        raise InputError(f"--name fits one Task, not {len(names)}")
+    if name is not None and name == bare_name(names[0]):
+        raise InputError("--name is that of the Task itself, which keeps its end: choose another")
+    color = not connection.no_color
+
+    def report(item: Object, verb: str) -> None:
+        if not waiting.wait:
+            objects.report(item, verb, printing, creation)
+
+    with connect(connection) as cluster:
+        olds = [cluster.get(TASK, bare_name(each)) for each in names]
+        documents = [again(old, name, force=force) for old in olds]
+        created = submission.submit(cluster, documents, creation.dry_run, report, color=color)
+        if waiting.wait:
+            submission.follow(cluster, created, printing.output, timeout=limit, color=color)
+
+
+def again(old: Object, name: str | None, *, force: bool) -> Document:
+    """Return a new Task that asks for what an old one asked for.
+
+    Raises:
+        InputError: The old one has not ended, and is not to be doubled by `force`.
+    """
+    metadata = old["metadata"]
+    if not (force or is_finished(old)):
+        raise InputError(
+            f"task {metadata['name']!r} is still {phase_of(old)}: wait for its end or cancel it, or"
+            " have a second one beside it with --force"
+        )
+    annotations = metadata.get("annotations") or {}
+    root = metadata["name"]
+    if ANNOTATION_RETRY_OF in annotations:
+        root = _SUFFIX.sub("", root)
+    new = {"name": name} if name is not None else {"generateName": f"{root}-retry-"}
+    labels = {
+        key: value
+        for key, value in (metadata.get("labels") or {}).items()
+        if key not in _TRACKERS and not key.startswith(_TRACKER_GROUPS)
+    }
+    value = {
+        "apiVersion": TASK.api_version,
+        "kind": TASK.kind,
+        "metadata": {
+            **new,
+            **({"labels": labels} if labels else {}),
+            "annotations": {ANNOTATION_RETRY_OF: metadata["name"]},
+        },
+        "spec": {key: each for key, each in old["spec"].items() if key != "cancel"},
+    }
+    return Document(value, f"task {metadata['name']!r}")
