@@ -144,7 +144,7 @@ def test_watching_prints_each_change_once(cli: Cli, kubectl: Kubectl, tmp_path: 
         put_status(kubectl, "t", phase="Succeeded", reason="Completed", progress=None)
         until(lambda: "Succeeded" in file.read_text(), "end")
         process.terminate()
-        process.wait(60)
+        process.communicate(timeout=60)
     head, *lines = (line.split() for line in file.read_text().splitlines())
     assert head == ["NAME", "POOL", "PHASE", "REASON", "AGENT", "ATTEMPT", "PROGRESS", "AGE"]
     assert [line[2] for line in lines] == ["Queued", "Running", "Succeeded"]
