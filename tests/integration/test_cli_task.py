@@ -261,7 +261,16 @@ def test_get_in_every_format(cli: Cli, kubectl: Kubectl) -> None:
     kubectl.create(objects.task("two", pool="q"))
     put_status(kubectl, "two", phase="Failed", reason="AgentError", agentName="q-0", attempt=3)
     header, *rows = cli.run("task", "get").stdout.splitlines()
-    assert header.split() == ["NAME", "POOL", "PHASE", "REASON", "AGENT", "ATTEMPT", "AGE"]
+    assert header.split() == [
+        "NAME",
+        "POOL",
+        "PHASE",
+        "REASON",
+        "AGENT",
+        "ATTEMPT",
+        "PROGRESS",
+        "AGE",
+    ]
     assert [row.split()[:3] for row in rows] == [["one", "p", "Queued"], ["two", "q", "Failed"]]
     assert cli.run("task", "get", "--phase", "Failed", "-o", "name").stdout == (
         "task.agentcorps.dev/two\n"

@@ -12,6 +12,7 @@ from agentcorps.cli.agent_spec import AgentOptions
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document
 from agentcorps.cli.model import status_of
+from agentcorps.cli.names import SomeAgentNames, pool_option
 from agentcorps.cli.options import (
     Connection,
     Creation,
@@ -41,14 +42,12 @@ COLUMNS = (
 
 @command(app, "get", epilog="  agentcorps agent get --pool summarizers -o wide")
 def get(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Names of Agents.")
-    ] = None,
+    names: SomeAgentNames = None,
     *,
     connection: Connection,
     selection: Selection,
     printing: Printing,
-    pool: Annotated[str | None, typer.Option("--pool", help="Only Agents of this pool.")] = None,
+    pool: Annotated[str | None, pool_option("Only Agents of this pool.")] = None,
 ) -> None:
     """List Agents, or show some of them.
 

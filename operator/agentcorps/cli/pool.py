@@ -11,6 +11,7 @@ from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document
 from agentcorps.cli.model import Object, status_of
+from agentcorps.cli.names import PoolNameArgument, SomePoolNames
 from agentcorps.cli.options import (
     Connection,
     Creation,
@@ -59,9 +60,7 @@ COLUMNS = (
 
 @command(app, "get", epilog="  agentcorps pool get -A\n  agentcorps pool get summarizers -o yaml")
 def get(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Names of AgentPools.")
-    ] = None,
+    names: SomePoolNames = None,
     *,
     connection: Connection,
     selection: Selection,
@@ -115,7 +114,7 @@ def create(
 
 @command(app, "scale", epilog="  agentcorps pool scale summarizers --replicas 5")
 def scale(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the AgentPool.")],
+    name: PoolNameArgument,
     replicas: Annotated[int, typer.Option("--replicas", help="Number of agents wanted.")],
     *,
     creation: Creation,

@@ -13,6 +13,7 @@ from agentcorps.cli import objects, task_cancel, task_logs, task_retry, task_sub
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import CliError, WaitTimeoutError
 from agentcorps.cli.model import Object, has_started, is_finished, phase_of, status_of
+from agentcorps.cli.names import SomeTaskNames, TaskName, TaskNames, pool_option
 from agentcorps.cli.options import Connection, Format, Printing, Selection, command
 from agentcorps.cli.output import (
     Column,
@@ -46,9 +47,6 @@ class WaitFor(StrEnum):
 
     TERMINAL = "terminal"
     RUNNING = "running"
-
-
-Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names of Tasks.")]
 
 
 def _cell(field: str) -> Callable[[Object], object]:
@@ -113,14 +111,12 @@ COLUMNS = (
     "  agentcorps task get --pool summarizers --watch",
 )
 def get(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Names of Tasks.")
-    ] = None,
+    names: SomeTaskNames = None,
     *,
     connection: Connection,
     selection: Selection,
     printing: Printing,
-    pool: Annotated[str | None, typer.Option("--pool", help="Only Tasks of this pool.")] = None,
+    pool: Annotated[str | None, pool_option("Only Tasks of this pool.")] = None,
     phase: Annotated[
         TaskPhase | None, typer.Option("--phase", help="Only Tasks in this phase.")
     ] = None,
@@ -144,7 +140,7 @@ def get(
     "  agentcorps task wait $(agentcorps task submit -f tasks.jsonl -o name)",
 )
 def wait(
-    names: Names,
+    names: TaskNames,
     *,
     connection: Connection,
     printing: Printing,
@@ -190,7 +186,7 @@ def wait(
     "  agentcorps task result report-1 --wait --timeout 2m -o raw",
 )
 def result(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the Task.")],
+    name: TaskName,
     *,
     connection: Connection,
     output: Annotated[

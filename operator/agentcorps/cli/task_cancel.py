@@ -1,17 +1,20 @@
 """`agentcorps task cancel`: asks the operator to end Tasks, and says what came of it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentcorps.api.kinds import TASK
-from agentcorps.cli.cluster import Cluster
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import CliError, UnreachableError
 from agentcorps.cli.model import Object, is_finished, phase_of
+from agentcorps.cli.names import TaskNames
 from agentcorps.cli.options import Connection, Format, Printing, command
 from agentcorps.cli.output import bare_name, emit, full_name, note, print_objects
 from agentcorps.cli.waiting import parse_duration, wait_for
+
+if TYPE_CHECKING:
+    from agentcorps.cli.cluster import Cluster
 
 EPILOG = """  agentcorps task cancel report-1
   agentcorps task cancel $(agentcorps task get --pool summarizers -o name) --wait"""
@@ -23,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def cancel(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of Tasks.")],
+    names: TaskNames,
     *,
     connection: Connection,
     printing: Printing,
@@ -52,7 +55,7 @@ def cancel(
 
 
 def _cancel_all(
-    cluster: Cluster, names: list[str], printing: Printing
+    cluster: "Cluster", names: list[str], printing: Printing
 ) -> tuple[list[str], CliError | None]:
     """Ask for each Task; returns the names of those that are to end, and the first error."""
     asked: list[str] = []
@@ -73,7 +76,7 @@ def _cancel_all(
     return asked, first
 
 
-def _cancel_one(cluster: Cluster, name: str, printing: Printing) -> Object:
+def _cancel_one(cluster: "Cluster", name: str, printing: Printing) -> Object:
     item = cluster.get(TASK, name)
     if is_finished(item):
         verb = f"has already ended: {phase_of(item)}"

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,17 +13,21 @@ from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import TaskPhase
 from agentcorps.cli.attempt_log import AttemptId, AttemptLog
 from agentcorps.cli.attempt_pod import Ran, Source, attempt_of, source_of
-from agentcorps.cli.cluster import ANSWER_SECONDS, Cluster
 from agentcorps.cli.connection import connect
 from agentcorps.cli.model import Object, is_finished, phase_of, status_of
+from agentcorps.cli.names import TaskName
 from agentcorps.cli.options import Connection, command
 from agentcorps.cli.output import bare_name, emit, note
 from agentcorps.cli.waiting import PAUSE_SECONDS, wait_for
+
+if TYPE_CHECKING:
+    from agentcorps.cli.cluster import Cluster
 
 EPILOG = """  agentcorps task logs report-1
   agentcorps task logs report-1 -f
   agentcorps task logs report-1 --attempt 1 --timestamps"""
 
+ANSWER_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 10.0
 """Silence after which it is asked whether the attempt is over: its last line may never come."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -66,7 +70,7 @@ class Wanted:
 
 
 def logs(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the Task.")],
+    name: TaskName,
     *,
     wanted: Wanted,
     follow: Annotated[
@@ -97,7 +101,7 @@ def logs(
 class _Follower:
     """Follows the attempts of a Task, one after the other."""
 
-    def __init__(self, cluster: Cluster, wanted: Wanted, *, color: bool) -> None:
+    def __init__(self, cluster: "Cluster", wanted: Wanted, *, color: bool) -> None:
         self._cluster = cluster
         self._wanted = wanted
         self._color = color
@@ -135,7 +139,7 @@ class _Follower:
 class _Reader:
     """Reads the log of one attempt, once or as it grows."""
 
-    def __init__(self, cluster: Cluster, task: Object, ran: Ran, wanted: Wanted) -> None:
+    def __init__(self, cluster: "Cluster", task: Object, ran: Ran, wanted: Wanted) -> None:
         self._cluster = cluster
         self._name = task["metadata"]["name"]
         self._ran = ran

@@ -12,6 +12,7 @@ from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document
 from agentcorps.cli.model import Object, is_finished, phase_of
+from agentcorps.cli.names import TaskNames
 from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
 from agentcorps.cli.output import bare_name
 from agentcorps.cli.waiting import parse_duration
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def retry(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of finished Tasks.")],
+    names: TaskNames,
     *,
     name: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document, parse_object, read_documents
 from agentcorps.cli.manifests import TaskSettings, task_from_input, task_from_manifest
 from agentcorps.cli.model import Object
+from agentcorps.cli.names import pool_option
 from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
 from agentcorps.cli.waiting import parse_duration
 
@@ -75,9 +76,7 @@ class Source:
 class Fields:
     """What the Tasks are; an option goes before what a file says."""
 
-    pool: Annotated[
-        str | None, typer.Option("--pool", metavar="NAME", help="Pool whose agents do the work.")
-    ] = None
+    pool: Annotated[str | None, pool_option("Pool whose agents do the work.")] = None
     requires: Annotated[
         list[str],
         typer.Option(

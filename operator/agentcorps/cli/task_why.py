@@ -2,7 +2,6 @@
 
 import time
 from datetime import datetime
-from typing import Annotated
 
 import typer
 
@@ -13,6 +12,7 @@ from agentcorps.cli import overview
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.model import Object
+from agentcorps.cli.names import TaskName
 from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
 from agentcorps.cli.output import Column, bare_name, duration, emit, print_table, to_json, to_yaml
 
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def why(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the Task.")],
+    name: TaskName,
     *,
     connection: Connection,
     operator_namespace: OperatorNamespace = overview.OPERATOR_NAMESPACE,
