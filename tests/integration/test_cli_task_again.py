@@ -2,13 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support import objects
 from support.cli import Cli, ended
-from support.kubectl import Kubectl
+from support.kubectl import Kubectl, put_status
 from support.poll import until
 
 RETRY_OF = "agentcorps.dev/retry-of"
@@ -18,13 +17,6 @@ RETRY_OF = "agentcorps.dev/retry-of"
 def cli(kubeconfig: Path, namespace: str) -> Cli:
     """Return the command line in the test's namespace."""
     return Cli(kubeconfig, namespace)
-
-
-def put_status(kubectl: Kubectl, name: str, **status: Any) -> None:
-    """Write a Task's status as the operator would."""
-    change = {"status": {"observedGeneration": 1, **status}}
-    done = kubectl.patch(f"tasks/{name}", change, "--subresource=status")
-    assert done.ok, done.stderr
 
 
 def test_cancel_asks_once_and_leaves_what_has_ended(cli: Cli, kubectl: Kubectl) -> None:
