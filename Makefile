@@ -72,6 +72,19 @@ integration: venv tools ## Tests on a real API server of their own
 model: venv ## A million moves through random histories of replicas, agents and API server
 	@$(BIN)/pytest tests/model $(PYTEST_ARGS)
 
+# BENCH_OUT is the folder of bench.json and its plots, BENCH_ARGS more options (see --help of run).
+BENCH := $(BIN)/python tests/perf/bench
+BENCH_OUT ?= docs/performance
+BENCH_ARGS ?=
+
+.PHONY: bench
+bench: venv tools ## Floor, operator, peers and faults on a real control plane (half an hour)
+	@$(BENCH) run --out $(BENCH_OUT) $(BENCH_ARGS)
+
+.PHONY: bench-quick
+bench-quick: venv tools ## The same on smaller numbers (less than five minutes)
+	@$(BENCH) run --quick --out $(BENCH_OUT) $(BENCH_ARGS)
+
 .PHONY: perf-idle
 perf-idle: venv tools ## CPU, memory and API writes while a thousand agents are idle
 	@$(BIN)/pytest -s tests/perf $(PYTEST_ARGS)

@@ -32,23 +32,28 @@ class RawApiError(Exception):
         return int(self.args[0])
 
 
+def access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+    """Return host and port of the API server, and who we are there, as a kubeconfig says it."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    user = config["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    tls = ssl.create_default_context(cadata=authority)
+    with tempfile.NamedTemporaryFile() as pair:
+        for part in ("client-certificate-data", "client-key-data"):
+            pair.write(base64.b64decode(user[part]))
+        pair.flush()
+        tls.load_cert_chain(pair.name)
+    return str(urlsplit(cluster["server"]).netloc), tls
+
+
 class RawApi:
     """One administrator's access to an API server, as a kubeconfig describes it."""
 
     def __init__(self, kubeconfig: Path, *, timeout: float = 10.0) -> None:
         """Read the kubeconfig; ``timeout`` bounds each call in seconds."""
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster = config["clusters"][0]["cluster"]
-        user = config["users"][0]["user"]
-        self._address = str(urlsplit(cluster["server"]).netloc)
+        self._address, self._tls = access(kubeconfig)
         self._timeout = timeout
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        self._tls = ssl.create_default_context(cadata=authority)
-        with tempfile.NamedTemporaryFile() as pair:
-            for part in ("client-certificate-data", "client-key-data"):
-                pair.write(base64.b64decode(user[part]))
-            pair.flush()
-            self._tls.load_cert_chain(pair.name)
 
     def get(self, path: str, **query: str) -> Json:
         """Read an object or a list."""
@@ -97,6 +102,10 @@ class RawApi:
             RawApiError: It could not be opened.
             OSError: It broke off.
         """
+        return map(json.loads, self.watch_lines(path, version, seconds=seconds))
+
+    def watch_lines(self, path: str, version: str, *, seconds: int = 20) -> Iterator[bytes]:
+        """Yield the events of ``watch`` as they were sent, one line each."""
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
         connection = self._connect(seconds + 10)
         try:
@@ -105,7 +114,7 @@ class RawApi:
             if answer.status >= http.HTTPStatus.BAD_REQUEST:
                 raise RawApiError(answer.status, answer.read().decode(errors="replace"))
             while line := answer.readline():
-                yield json.loads(line)
+                yield line
         except http.client.HTTPException as error:
             raise OSError(str(error)) from error
         finally:

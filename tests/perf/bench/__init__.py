@@ -1,0 +1,1 @@
+"""The benchmark: floor, operator and peers on one real control plane, in one run."""

@@ -1,0 +1,101 @@
+"""The command line: ``run``, and the roles of the processes that it starts."""
+
+import argparse
+import asyncio
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import uvloop
+
+from perf.bench import agents, report, witness
+from perf.bench.blocks import BLOCKS, Arms, say
+from perf.bench.client import Json
+from perf.bench.plane import leftovers
+from perf.bench.run import run
+from perf.bench.sizes import FULL, QUICK, Sizes
+from support.api_server import ROOT, cluster_tool
+
+_INTERRUPTED = 130
+_LONGEST_QUESTION = 2**20
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one role; returns the exit code."""
+    options = parser().parse_args(argv)
+    match options.role:
+        case "agents":
+            uvloop.run(_agents(options.kubeconfig, options.namespace))
+        case "witness":
+            witness.serve(options.kubeconfig, options.namespace)
+        case _:
+            return _run(options)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="bench", description="Measure the operator and its peers.")
+    roles = top.add_subparsers(dest="role", required=True)
+    runner = roles.add_parser("run", help="measure, print a table, write bench.json and plots")
+    runner.add_argument("--quick", action="store_true", help="the same on smaller numbers")
+    runner.add_argument("--only", nargs="+", default=[], choices=BLOCKS, metavar="BLOCK")
+    runner.add_argument("--repetitions", type=int, default=0)
+    runner.add_argument("--out", type=Path, default=ROOT / "docs/performance")
+    for name in ("agents", "witness"):
+        child = roles.add_parser(name, help="a process that `run` starts")
+        child.add_argument("--kubeconfig", type=Path, required=True)
+        child.add_argument("--namespace", required=True)
+    return top
+
+
+def _run(options: argparse.Namespace) -> int:
+    sizes = QUICK if options.quick else FULL
+    if options.repetitions:
+        sizes = replace(sizes, repetitions=options.repetitions)
+    for name in leftovers():
+        cluster_tool("down", "--name", name)
+    logs = ROOT / "build" / "bench"
+    shutil.rmtree(logs, ignore_errors=True)
+    began = time.monotonic()
+    # What is started is ended on SIGTERM, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        arms = uvloop.run(run(sizes, options.only, logs))
+    except KeyboardInterrupt:
+        say("interrupted; everything that was started has been ended")
+        return _INTERRUPTED
+    _tell(arms, options.out, _conditions(sizes, time.monotonic() - began))
+    return 0
+
+
+def _tell(arms: Arms, folder: Path, conditions: Json) -> None:
+    """Print the tables, and write what they are made from."""
+    written = report.write(folder, report.answer(arms, conditions))
+    print(f"{report.table(arms)}\n\n{report.arm_table(arms)}\n\n{written}")  # noqa: T201
+
+
+def _conditions(sizes: Sizes, seconds: float) -> Json:
+    """Return what a reader of the figures has to know of the run."""
+    return {
+        "mode": sizes.mode,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds),
+        "cores": os.cpu_count(),
+        "load_average": [round(one, 2) for one in os.getloadavg()],
+        "python": platform.python_version(),
+        "sizes": asdict(sizes),
+    }
+
+
+async def _agents(kubeconfig: Path, namespace: str) -> None:
+    questions = asyncio.StreamReader(limit=_LONGEST_QUESTION)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
+    await agents.serve(kubeconfig, namespace, questions)

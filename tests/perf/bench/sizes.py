@@ -1,0 +1,74 @@
+"""How much of everything: the whole benchmark, and the same on smaller numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What one run does. Times are in seconds."""
+
+    mode: str
+    repetitions: int
+    floor_tasks: int
+    agents: int
+    """Ready agents for W2, W3 and W6."""
+    tasks: int
+    """Of W2."""
+    steady_rate: float
+    """Arrivals a second while nearly all agents are idle."""
+    steady_seconds: float
+    shares: tuple[float, ...]
+    """Arrival rates of W3, as shares of the rate that W2 had in the same repetition."""
+    share_seconds: float
+    jobs_tuned: int
+    jobs_default: int
+    pods: int
+    start_agents: int
+    """Of W1."""
+    faulty_tasks: int
+    """Of W6."""
+    crowd: int
+    """Idle agents, and agents at the restart."""
+    queued: int
+    """Tasks that wait for the restart."""
+    idle_seconds: float
+
+
+FULL = Sizes(
+    mode="full",
+    repetitions=5,
+    floor_tasks=5_000,
+    agents=500,
+    tasks=10_000,
+    steady_rate=30,
+    steady_seconds=20,
+    shares=(0.25, 0.5, 0.75, 0.9),
+    share_seconds=12,
+    jobs_tuned=500,
+    jobs_default=60,
+    pods=500,
+    start_agents=200,
+    faulty_tasks=10_000,
+    crowd=1_000,
+    queued=10_000,
+    idle_seconds=60,
+)
+QUICK = Sizes(
+    mode="quick",
+    repetitions=1,
+    floor_tasks=1_500,
+    agents=100,
+    tasks=2_000,
+    steady_rate=30,
+    steady_seconds=8,
+    shares=(0.25, 0.5, 0.75, 0.9),
+    share_seconds=4,
+    jobs_tuned=100,
+    jobs_default=20,
+    pods=100,
+    start_agents=50,
+    faulty_tasks=1_000,
+    crowd=200,
+    queued=2_000,
+    idle_seconds=15,
+)
