@@ -85,6 +85,10 @@ bench: venv tools ## Floor, operator, peers and faults on a real control plane (
 bench-quick: venv tools ## The same on smaller numbers (less than five minutes)
 	@$(BENCH) run --quick --out $(BENCH_OUT) $(BENCH_ARGS)
 
+.PHONY: profile
+profile: venv tools ## Flame graph of the operator while the benchmark's burst runs (needs root)
+	@$(BENCH) profile --out $(BENCH_OUT) $(BENCH_ARGS)
+
 .PHONY: perf-idle
 perf-idle: venv tools ## CPU, memory and API writes while a thousand agents are idle
 	@$(BIN)/pytest -s tests/perf $(PYTEST_ARGS)

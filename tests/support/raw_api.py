@@ -11,7 +11,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import yaml
@@ -32,19 +32,30 @@ class RawApiError(Exception):
         return int(self.args[0])
 
 
-def access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
-    """Return host and port of the API server, and who we are there, as a kubeconfig says it."""
+class Access(NamedTuple):
+    """Where the API server is, and who we are there."""
+
+    address: str
+    """Host and port."""
+    tls: ssl.SSLContext
+    headers: dict[str, str]
+
+
+def access(kubeconfig: Path) -> Access:
+    """Read a kubeconfig of one user, who has a client certificate or a token."""
     config = yaml.safe_load(kubeconfig.read_text())
     cluster = config["clusters"][0]["cluster"]
     user = config["users"][0]["user"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
     tls = ssl.create_default_context(cadata=authority)
-    with tempfile.NamedTemporaryFile() as pair:
-        for part in ("client-certificate-data", "client-key-data"):
-            pair.write(base64.b64decode(user[part]))
-        pair.flush()
-        tls.load_cert_chain(pair.name)
-    return str(urlsplit(cluster["server"]).netloc), tls
+    if "token" not in user:
+        with tempfile.NamedTemporaryFile() as pair:
+            for part in ("client-certificate-data", "client-key-data"):
+                pair.write(base64.b64decode(user[part]))
+            pair.flush()
+            tls.load_cert_chain(pair.name)
+    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+    return Access(str(urlsplit(cluster["server"]).netloc), tls, headers)
 
 
 class RawApi:
@@ -52,7 +63,7 @@ class RawApi:
 
     def __init__(self, kubeconfig: Path, *, timeout: float = 10.0) -> None:
         """Read the kubeconfig; ``timeout`` bounds each call in seconds."""
-        self._address, self._tls = access(kubeconfig)
+        self._access = access(kubeconfig)
         self._timeout = timeout
 
     def get(self, path: str, **query: str) -> Json:
@@ -83,7 +94,8 @@ class RawApi:
         connection = self._connect(self._timeout)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, body=data, headers={"Content-Type": content_type})
+            headers = {"Content-Type": content_type, **self._access.headers}
+            connection.request(method, path, body=data, headers=headers)
             answer = connection.getresponse()
             text = answer.read()
         except http.client.HTTPException as error:
@@ -109,7 +121,7 @@ class RawApi:
         query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
         connection = self._connect(seconds + 10)
         try:
-            connection.request("GET", _url(path, query))
+            connection.request("GET", _url(path, query), headers=self._access.headers)
             answer = connection.getresponse()
             if answer.status >= http.HTTPStatus.BAD_REQUEST:
                 raise RawApiError(answer.status, answer.read().decode(errors="replace"))
@@ -121,7 +133,8 @@ class RawApi:
             connection.close()
 
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(self._address, context=self._tls, timeout=timeout)
+        given = self._access
+        return http.client.HTTPSConnection(given.address, context=given.tls, timeout=timeout)
 
 
 def _url(path: str, query: dict[str, str]) -> str:

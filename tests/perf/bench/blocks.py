@@ -52,6 +52,7 @@ async def work_block(rep: Repetition) -> None:
     async with serving(rep.plane, rep.client, "work", rep.folder) as fleet:
         rep.note("start", {"seconds": await fleet.pool(sizes.agents)})
         await fleet.still()
+        await work.burst(fleet, "warm", sizes.agents)
         steady = await work.arrivals(
             fleet, "steady", sizes.steady_rate, sizes.steady_seconds, rep.number
         )

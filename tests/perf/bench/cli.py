@@ -18,6 +18,8 @@ from perf.bench import agents, report, witness
 from perf.bench.blocks import BLOCKS, Arms, say
 from perf.bench.client import Json
 from perf.bench.plane import leftovers
+from perf.bench.plots import draw
+from perf.bench.profiling import profile
 from perf.bench.run import run
 from perf.bench.sizes import FULL, QUICK, Sizes
 from support.api_server import ROOT, cluster_tool
@@ -35,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         case "witness":
             witness.serve(options.kubeconfig, options.namespace)
         case _:
-            return _run(options)
+            return _measure(options)
     return 0
 
 
@@ -48,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     runner.add_argument("--only", nargs="+", default=[], choices=BLOCKS, metavar="BLOCK")
     runner.add_argument("--repetitions", type=int, default=0)
     runner.add_argument("--out", type=Path, default=ROOT / "docs/performance")
+    profiler = roles.add_parser("profile", help="draw a flame graph of the operator under W2")
+    profiler.add_argument("--quick", action="store_true", help="the same on smaller numbers")
+    profiler.add_argument("--out", type=Path, default=ROOT / "docs/performance")
     for name in ("agents", "witness"):
         child = roles.add_parser(name, help="a process that `run` starts")
         child.add_argument("--kubeconfig", type=Path, required=True)
@@ -55,29 +60,46 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _run(options: argparse.Namespace) -> int:
-    sizes = QUICK if options.quick else FULL
-    if options.repetitions:
-        sizes = replace(sizes, repetitions=options.repetitions)
+def _measure(options: argparse.Namespace) -> int:
+    """Start from nothing, and leave nothing behind."""
     for name in leftovers():
         cluster_tool("down", "--name", name)
     logs = ROOT / "build" / "bench"
     shutil.rmtree(logs, ignore_errors=True)
-    began = time.monotonic()
     # What is started is ended on SIGTERM, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sizes = QUICK if options.quick else FULL
     try:
-        arms = uvloop.run(run(sizes, options.only, logs))
+        if options.role == "profile":
+            _profile(sizes, options.out, logs)
+        else:
+            _run(options, sizes, logs)
     except KeyboardInterrupt:
         say("interrupted; everything that was started has been ended")
         return _INTERRUPTED
-    _tell(arms, options.out, _conditions(sizes, time.monotonic() - began))
     return 0
+
+
+def _run(options: argparse.Namespace, sizes: Sizes, logs: Path) -> None:
+    if options.repetitions:
+        sizes = replace(sizes, repetitions=options.repetitions)
+    began = time.monotonic()
+    arms = uvloop.run(run(sizes, options.only, logs))
+    _tell(arms, options.out, _conditions(sizes, time.monotonic() - began))
+
+
+def _profile(sizes: Sizes, folder: Path, logs: Path) -> None:
+    target = folder / "profile.svg"
+    for needed in (folder, logs):
+        needed.mkdir(parents=True, exist_ok=True)
+    rate = uvloop.run(profile(sizes, target, logs))
+    print(f"{target}: the operator at {rate:.0f} tasks a second")  # noqa: T201
 
 
 def _tell(arms: Arms, folder: Path, conditions: Json) -> None:
     """Print the tables, and write what they are made from."""
-    written = report.write(folder, report.answer(arms, conditions))
+    files = [report.write(folder, report.answer(arms, conditions)), *draw(folder, arms)]
+    written = "\n".join(map(str, files))
     print(f"{report.table(arms)}\n\n{report.arm_table(arms)}\n\n{written}")  # noqa: T201
 
 

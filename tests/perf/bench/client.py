@@ -35,11 +35,12 @@ class Client:
     @asynccontextmanager
     async def connected(cls, kubeconfig: Path) -> AsyncIterator["Client"]:
         """Yield a client with a pool of connections."""
-        address, tls = access(kubeconfig)
-        connector = aiohttp.TCPConnector(ssl=tls, limit=CONNECTIONS)
+        given = access(kubeconfig)
+        connector = aiohttp.TCPConnector(ssl=given.tls, limit=CONNECTIONS)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30)
         async with aiohttp.ClientSession(
-            f"https://{address}",
+            f"https://{given.address}",
+            headers=given.headers,
             connector=connector,
             timeout=timeout,
             read_bufsize=_LONGEST_LINE,

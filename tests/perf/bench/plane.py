@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from cluster.home import Home
 from cluster.lifecycle import names
 from cluster.process import Launcher, identify
@@ -15,6 +17,8 @@ from support.components import Component
 from support.kubectl import Kubectl
 
 NODES = 4
+ACCOUNT = "bench"
+TOKEN_HOURS = 4
 MANAGER = "kube-controller-manager"
 COMPONENTS = ("etcd", "kube-apiserver", MANAGER, "kube-scheduler", "kwok")
 TUNED = ("--kube-api-qps=5000", "--kube-api-burst=5000", "--concurrent-job-syncs=50")
@@ -30,7 +34,7 @@ class Plane:
         """Use ``started`` to start one."""
         self.kubeconfig = kubeconfig
         self.kubectl = kubectl
-        folder = kubeconfig.parent
+        folder = kubectl.kubeconfig.parent
         self._launcher = Launcher(folder / "run", folder / "logs")
         self._flags = DEFAULTS
 
@@ -38,7 +42,7 @@ class Plane:
         """Let the controller-manager run with these rates, and with its own defaults else."""
         if flags == self._flags:
             return
-        manager = Component(self.kubeconfig, MANAGER)
+        manager = Component(self.kubectl.kubeconfig, MANAGER)
         command = [word for word in manager.stop() if not _RATES.match(word)]
         manager.start([*command, *flags])
         self._flags = flags
@@ -75,11 +79,39 @@ def started(name: str) -> Iterator[Plane]:
         cluster_tool("kwok", "--name", name, str(NODES))
         kubectl = Kubectl(kubeconfig, binary=f"{tools}/kubectl")
         apply_crds(kubectl)
-        plane = Plane(kubeconfig, kubectl)
+        plane = Plane(bearing_a_token(kubectl), kubectl)
         plane.controllers(TUNED)
         yield plane
     finally:
         cluster_tool("down", "--name", name)
+
+
+def bearing_a_token(kubectl: Kubectl) -> Path:
+    """Write a kubeconfig of an account that may do everything, and return its path.
+
+    Client certificates are verified with each request; pods, and so operators, have tokens.
+    """
+    system = kubectl.within("kube-system")
+    config = yaml.safe_load(kubectl.kubeconfig.read_text())
+    for command in (
+        ("create", "serviceaccount", ACCOUNT),
+        (
+            "create",
+            "clusterrolebinding",
+            ACCOUNT,
+            "--clusterrole=cluster-admin",
+            f"--serviceaccount=kube-system:{ACCOUNT}",
+        ),
+    ):
+        done = system.run(*command)
+        if not done.ok:
+            raise RuntimeError(done.stderr)
+    token = system.run("create", "token", ACCOUNT, f"--duration={TOKEN_HOURS}h")
+    config["users"][0]["user"] = {"token": token.stdout.strip()}
+    path = kubectl.kubeconfig.with_name("bench.kubeconfig")
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
+    return path
 
 
 def leftovers(alive: Callable[[int], object] = identify) -> list[str]:
