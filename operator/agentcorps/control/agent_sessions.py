@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agentcorps.api.protocol import PROTOCOL_VERSION, Directives, HelloResponse, NextResponse
-from agentcorps.control.mailbox import wait_for_mail
 from agentcorps.control.refusals import ProtocolError, unavailable
+from agentcorps.control.tide import Tide
 from agentcorps.control.verdicts import Verdicts, judge
 from agentcorps.core.records import Session
 from agentcorps.ports import ClusterError
@@ -59,6 +59,7 @@ class AgentSessions:
         self._remembered = remembered
         self._clock = clock
         self._kicks = kicks
+        self._tide = Tide()
 
     async def hello(self, identity: PodIdentity, body: HelloRequest) -> HelloResponse:
         """Open (or resume) the session of a process, and tell which attempts are not its own."""
@@ -130,14 +131,15 @@ class AgentSessions:
         self._kicks.assign()
         latest = True
         try:
-            await wait_for_mail(poll, seconds)
+            woken = await self._tide.wait(poll, seconds)
         finally:
             latest = box.close(poll)
             if latest:
-                self._state.withdraw(caller.key)
+                # It was there until now; in this order nobody takes it for having been silent.
                 self._state.touch(caller.key, self._clock.now())
+                self._state.withdraw(caller.key)
         # Whatever comes for the agent wakes its poll: one that was not woken has nothing to say.
-        return latest and poll.done()
+        return latest and woken
 
     async def _answer(self, caller: Caller, body: NextRequest) -> NextResponse | None:
         verdicts = await self._judge(caller, body.instance, body.running)

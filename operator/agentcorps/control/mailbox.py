@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentcorps.api.protocol import TaskDelivery
-
-Poll = asyncio.Future[None]
+    from agentcorps.control.tide import Poll
 
 
 class Mailbox:
@@ -33,7 +32,7 @@ class Mailbox:
     def wake(self) -> None:
         """End the open poll's waiting."""
         if self._poll is not None and not self._poll.done():
-            self._poll.set_result(None)
+            self._poll.set_result(True)
 
     def open(self) -> Poll:
         """Open a poll; an older one of the same process ends at once, with nothing."""
@@ -47,8 +46,3 @@ class Mailbox:
             return False
         self._poll = None
         return True
-
-
-async def wait_for_mail(poll: Poll, seconds: float) -> None:
-    """Wait until the poll is woken, at most ``seconds``."""
-    await asyncio.wait([poll], timeout=seconds)

@@ -126,6 +126,8 @@ class _Guard:
 
 async def _read(request: web.Request, seconds: float) -> bytes:
     """Read the body within the time and size that it may take."""
+    if request.content.is_eof():
+        return await request.read()  # it came with the head, and nothing has to be waited for
     try:
         async with asyncio.timeout(seconds):
             return await request.read()
