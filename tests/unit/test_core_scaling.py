@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.records import Key
-from agentcorps.core.scaling import DEFAULT_DRAIN_SECONDS, drained_alone, next_due, replicas
+from agentcorps.core.scaling import DEFAULT_DRAIN_SECONDS, next_due, replicas
 from support.fleet import NAMESPACE, POOL, Fleet
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_agents_without_a_pool_are_seen_off_too(pool: str) -> None:
     record = fleet.drain(_key(0))
 
     def deletions() -> list[object]:
-        return [*_step(fleet), *drained_alone(fleet.state, fleet.now)]
+        return [*replicas(fleet.state, Key(NAMESPACE, pool), fleet.now)]
 
     fleet.seconds += DEFAULT_DRAIN_SECONDS - 1
     assert deletions() == []

@@ -113,7 +113,10 @@ class NextRequest(WireModel):
     instance: Instance = Field(description="The instance that said hello.")
     free: Free = Field(description="Tasks that the agent can take now.")
     wait: float = Field(
-        default=30.0, ge=0, le=MAX_WAIT_SECONDS, description="Longest time, in seconds, to hold the poll open."
+        default=30.0,
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="Seconds to hold the poll open, at most.",
     )
     running: list[TaskRef] = Field(
         default_factory=list, max_length=MAX_RUNNING, description="Attempts held now."

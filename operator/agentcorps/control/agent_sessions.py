@@ -72,7 +72,8 @@ class AgentSessions:
             )
         now = self._clock.now()
         verdicts = await self._judge(caller, body.instance, body.running)
-        self._remembered.heard(now.monotonic)
+        if self._remembered.heard(now.monotonic):
+            self._state.news.everything()  # from now on the others are waited for
         self._open(caller, body, now.monotonic)
         self._kicks.all()
         return HelloResponse(

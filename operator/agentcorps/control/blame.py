@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 def blame(state: State, remembered: Remembered, agent: AgentRecord) -> None:
     """Note that a task failed on an agent."""
+    state.news.agent(agent.key)
     if remembered.failed(agent) >= FAILURES_IN_A_ROW:
         state.suspend(agent.key)
 
 
 def praise(state: State, remembered: Remembered, agent: AgentRecord) -> None:
     """Note that a task succeeded on an agent: if its status is not written yet, all is forgiven."""
+    state.news.agent(agent.key)
     remembered.succeeded(agent)
     state.suspend(agent.key, lasts=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentcorps.control.loop import soonest
 from agentcorps.core import health
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentcorps.control.fleet_writes import FleetApplier
     from agentcorps.control.remembered import Remembered
     from agentcorps.core.records import Key
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CreateAgents:
-    """One step over all agents."""
+    """One step over the agents that changed, or for which the time has come."""
 
     def __init__(
         self, state: State, applier: FleetApplier, remembered: Remembered, clock: Clock
@@ -25,28 +26,37 @@ class CreateAgents:
         self._applier = applier
         self._remembered = remembered
         self._clock = clock
+        self._agents = state.news.of_agents()
 
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until an agent's silence or a rest is over."""
-        now = self._clock.now()
-        creations = [
-            action
-            for action in health.pods_to_create(self._state)
-            if not self._rests(action.agent, now.monotonic)
-        ]
-        deletions = health.doomed_pods(self._state, now, self._remembered.first_hello)
-        await self._applier.carry_out([*creations, *deletions])
-        now = self._clock.now()
-        due = health.next_due(self._state, now, self._remembered.first_hello)
-        return soonest(
-            self._remembered.pods.next_due(now.monotonic),
-            self._remembered.replaced_pods.next_due(now.monotonic),
-            None if due is None else due - now.monotonic,
-        )
+        now, first_hello = self._clock.now(), self._remembered.first_hello
+        known = self._state.agents
+        keys = self._agents.take_due(now.monotonic)
+        agents = [agent for key in keys if (agent := known.get(key)) is not None]
+        for agent in agents:
+            due = health.next_due(self._state, now, first_hello, (agent,))
+            self._agents.wake(agent.key, due)
+        lacking = health.pods_to_create(self._state, agents)
+        doomed = health.doomed_pods(self._state, now, first_hello, agents)
+        creations = [one for one in lacking if not self._rest(one.agent, now.monotonic)]
+        await self._applier.carry_out([*creations, *doomed])
+        self._try_again([*(one.agent for one in lacking), *(one.pod for one in doomed)])
+        alarm = self._agents.next_alarm()
+        return None if alarm is None else alarm - self._clock.now().monotonic
 
-    def _rests(self, key: Key, now: float) -> bool:
-        """Whether an agent's next pod is made later: the last could not be, or was no good."""
-        agent = self._state.agents[key]
-        return self._remembered.pods.resting(key, now) or self._remembered.replaced_pods.resting(
-            agent.uid, now
+    def _try_again(self, keys: Iterable[Key]) -> None:
+        """Look again at agents once their rest is over."""
+        now = self._clock.now().monotonic
+        for key in keys:
+            rest = self._rest(key, now)
+            if rest:
+                self._agents.wake(key, now + rest)
+
+    def _rest(self, key: Key, now: float) -> float:
+        """Seconds for which an agent gets no pod: the last could not be made, or was no good."""
+        agent = self._state.agents.get(key)
+        uid = "" if agent is None else agent.uid
+        return max(
+            self._remembered.pods.rest(key, now), self._remembered.replaced_pods.rest(uid, now)
         )

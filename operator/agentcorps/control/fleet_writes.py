@@ -77,6 +77,16 @@ class FleetApplier:
                 await self._do(action)
             except ClusterError as error:
                 self._failed(action, error)
+            finally:
+                # Whatever came of it: what is remembered of the object may be different now.
+                self._look_again(action)
+
+    def _look_again(self, action: AgentAction | StatusAction) -> None:
+        kind, key, _ = self._subject(action)
+        if kind is Kind.POOL:
+            self._state.news.pool(key)
+        else:
+            self._state.news.agent(key)
 
     async def _do(self, action: AgentAction | StatusAction) -> None:
         match action:

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentcorps.control.loop import soonest
 from agentcorps.core import coalescing, health, statuses
 from agentcorps.core.actions import SetAgentStatus, SetPoolStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterator
 
     from agentcorps.control.fleet_writes import FleetApplier
     from agentcorps.control.remembered import Remembered
     from agentcorps.core.actions import StatusAction
     from agentcorps.core.coalescing import Change
-    from agentcorps.core.records import AgentRecord, Key, Now, PoolRecord
+    from agentcorps.core.records import Key, Now
     from agentcorps.core.state import State
-    from agentcorps.core.statuses import Memory
+    from agentcorps.core.statuses import Memory, View
     from agentcorps.ports import Clock
-
-    Write = tuple[Key, int, dict[str, Any]]
-    Compute = Callable[[State, Key, Now, Memory], dict[str, Any]]
-    Judge = Callable[[Mapping[str, Any], Mapping[str, Any], Change | None, float], Change | None]
 
 
 class MonitorAgents:
-    """One step over all agents and pools."""
+    """One step over the agents and pools that changed, or for which the time has come."""
 
     def __init__(
         self, state: State, applier: FleetApplier, remembered: Remembered, clock: Clock
@@ -35,56 +31,64 @@ class MonitorAgents:
         self._applier = applier
         self._remembered = remembered
         self._clock = clock
-        self._agents: dict[Key, Change] = {}
-        self._pools: dict[Key, Change] = {}
+        self._agents = state.news.of_agents()
+        self._pools = state.news.of_pools(counts=True)
+        self._views: dict[Key, View] = {}
+        """How each agent was seen last."""
+        self._agent_changes: dict[Key, Change] = {}
+        self._pool_changes: dict[Key, Change] = {}
 
     async def step(self) -> float | None:
         """Write what is due; returns the seconds until the next status is."""
         now, memory = self._clock.now(), self._remembered.memory()
-        due: list[StatusAction] = [
-            *(SetAgentStatus(*change) for change in self._due_agents(now, memory)),
-            *(SetPoolStatus(*change) for change in self._due_pools(now, memory)),
-        ]
+        # Pools come second: they are told by how their agents have just been seen.
+        due: list[StatusAction] = [*self._due_agents(now, memory), *self._due_pools(now, memory)]
         await self._applier.carry_out(due)
-        return self._pause(self._clock.now())
+        alarm = soonest(self._agents.next_alarm(), self._pools.next_alarm())
+        return None if alarm is None else alarm - self._clock.now().monotonic
 
-    def _due_agents(self, now: Now, memory: Memory) -> Iterator[Write]:
-        stored = {key: one for key, one in self._state.agents.items() if not one.deleting}
-        return self._due(
-            stored, self._agents, statuses.agent_status, coalescing.agent_status_change, now, memory
-        )
-
-    def _due_pools(self, now: Now, memory: Memory) -> Iterator[Write]:
-        stored = {key: one for key, one in self._state.pools.items() if not one.deleting}
-        return self._due(
-            stored, self._pools, statuses.pool_status, coalescing.pool_status_change, now, memory
-        )
-
-    def _due(
-        self,
-        stored: Mapping[Key, AgentRecord] | Mapping[Key, PoolRecord],
-        changes: dict[Key, Change],
-        compute: Compute,
-        judge: Judge,
-        now: Now,
-        memory: Memory,
-    ) -> Iterator[Write]:
-        """The statuses to write now; notes for the others since when they differ."""
-        for key in [key for key in changes if key not in stored]:
-            del changes[key]
-        for key, record in stored.items():
-            new = compute(self._state, key, now, memory)
-            change = judge(record.status, new, changes.pop(key, None), now.monotonic)
-            if change is None:
+    def _due_agents(self, now: Now, memory: Memory) -> Iterator[SetAgentStatus]:
+        for key in self._agents.take_due(now.monotonic):
+            before = self._agent_changes.pop(key, None)
+            view = self._look_at(key, now, memory)
+            agent = self._state.agents.get(key)
+            if agent is None or view is None:
+                self._agents.forget(key)
                 continue
-            if change.due <= now.monotonic:
-                yield key, record.resource_version, new
-            else:
-                changes[key] = change
+            again = health.next_due(self._state, now, memory.first_hello, (agent,))
+            if not agent.deleting:
+                new = statuses.agent_status(self._state, key, now, memory, seen=view)
+                judge = coalescing.agent_status_change
+                change = judge(agent.status, new, before, now.monotonic)
+                if change is not None and change.due <= now.monotonic:
+                    yield SetAgentStatus(key, agent.resource_version, new)
+                elif change is not None:
+                    self._agent_changes[key] = change
+                    again = soonest(again, change.due)
+            self._agents.wake(key, again)
 
-    def _pause(self, now: Now) -> float | None:
-        moments = [change.due for change in (*self._agents.values(), *self._pools.values())]
-        by_time = health.next_due(self._state, now, self._remembered.first_hello)
-        if by_time is not None:
-            moments.append(by_time)
-        return min((moment - now.monotonic for moment in moments), default=None)
+    def _look_at(self, key: Key, now: Now, memory: Memory) -> View | None:
+        """See an agent anew, and have its pool looked at if it looks different."""
+        agent = self._state.agents.get(key)
+        before = self._views.pop(key, None)
+        if agent is None:
+            return None
+        view = self._views[key] = statuses.view(self._state, agent, now, memory)
+        if view != before:
+            self._pools.look_at(agent.pool_key)
+        return view
+
+    def _due_pools(self, now: Now, memory: Memory) -> Iterator[SetPoolStatus]:
+        for key in self._pools.take_due(now.monotonic):
+            before = self._pool_changes.pop(key, None)
+            pool = self._state.pools.get(key)
+            if pool is None or pool.deleting:
+                self._pools.forget(key)
+                continue
+            new = statuses.pool_status(self._state, key, now, memory, self._views)
+            change = coalescing.pool_status_change(pool.status, new, before, now.monotonic)
+            if change is not None and change.due <= now.monotonic:
+                yield SetPoolStatus(key, pool.resource_version, new)
+            elif change is not None:
+                self._pool_changes[key] = change
+            self._pools.wake(key, None if change is None else change.due)

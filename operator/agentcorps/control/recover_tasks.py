@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RecoverTasks:
-    """One step over all running tasks."""
+    """One step over the running tasks of agents that changed."""
 
     def __init__(
         self, state: State, applier: TaskApplier, remembered: Remembered, clock: Clock
@@ -23,9 +23,15 @@ class RecoverTasks:
         self._applier = applier
         self._remembered = remembered
         self._clock = clock
+        self._agents = state.news.of_agents()
 
     async def step(self) -> float | None:
-        """Decide and start what is to be done; CreateAgents knows what time makes due."""
-        for lost in health.lost_tasks(self._state, self._clock.now(), self._remembered.first_hello):
-            self._applier.start(lost)
-        return None
+        """Decide and start what is to be done; returns the seconds until a task is given up."""
+        state, now, first_hello = self._state, self._clock.now(), self._remembered.first_hello
+        for key in self._agents.take_due(now.monotonic):
+            tasks = list(state.bound_to(key))
+            self._agents.wake(key, health.next_loss(state, now, first_hello, tasks))
+            for lost in health.lost_tasks(state, now, first_hello, tasks):
+                self._applier.start(lost)
+        alarm = self._agents.next_alarm()
+        return None if alarm is None else alarm - now.monotonic

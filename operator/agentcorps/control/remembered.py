@@ -35,10 +35,12 @@ class Remembered:
         self._streaks: dict[str, int] = {}
         self._finished: dict[Key, Tally] = {}
 
-    def heard(self, monotonic: float) -> None:
-        """An agent said hello."""
-        if self.first_hello is None:
+    def heard(self, monotonic: float) -> bool:
+        """An agent said hello; returns whether it was the first one."""
+        first = self.first_hello is None
+        if first:
             self.first_hello = monotonic
+        return first
 
     def succeeded(self, agent: AgentRecord) -> None:
         """A task succeeded on an agent."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ScaleAgents:
-    """One step over all pools, and over draining agents that stand alone."""
+    """One step over the pools that changed, or are on their way to what they should be."""
 
     def __init__(
         self, state: State, applier: FleetApplier, remembered: Remembered, clock: Clock
@@ -26,20 +26,25 @@ class ScaleAgents:
         self._applier = applier
         self._remembered = remembered
         self._clock = clock
+        self._changed = state.news.of_pools()
+        self._moving: set[Key] = set()
 
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until a drain or a rest is over."""
         now = self._clock.now()
+        self._moving.update(self._changed.take_due(now.monotonic))
         actions = [
             action
-            for key in list(self._state.pools)
+            for key in sorted(self._moving)
             for action in scaling.replicas(self._state, key, now, self._remembered.first_hello)
             if not (isinstance(action, CreateAgent) and self._rests(key, now))
         ]
-        actions.extend(scaling.drained_alone(self._state, now))
         await self._applier.carry_out(actions)
-        now = self._clock.now()
-        due = scaling.next_due(self._state, now)
+        now, state = self._clock.now(), self._state
+        # What failed has left its pool on its way, and is tried again.
+        self._moving = {key for key in self._moving if not scaling.at_rest(state, key)}
+        agents = (agent for key in self._moving for agent in state.agents_of(key))
+        due = scaling.next_due(state, now, agents)
         return soonest(
             self._remembered.pools.next_due(now.monotonic),
             self._remembered.replaced_agents.next_due(now.monotonic),

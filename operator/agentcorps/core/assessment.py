@@ -94,7 +94,7 @@ def own_session(state: State, pod: PodRecord) -> Session | None:
 def silent_at(agent: AgentRecord, session: Session, now: Now) -> float:
     """Return from when on (monotonic) an agent counts as silent, if it is not heard till then."""
     heard = now.monotonic if session.polling else session.last_seen
-    return heard + agent.heartbeat_seconds * agent.failure_threshold
+    return heard + agent.patience_seconds
 
 
 def given_up_at(agent: AgentRecord, first_hello: float | None) -> float:

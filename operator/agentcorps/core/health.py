@@ -21,7 +21,7 @@ from agentcorps.core.assessment import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agentcorps.core.records import AgentRecord, Now, PodRecord, TaskRecord
     from agentcorps.core.state import State
@@ -37,7 +37,9 @@ ENDED_POD_SECONDS: Final = 10.0
 kubelet, say) must not be made anew in a tight loop."""
 
 
-def lost_tasks(state: State, now: Now, first_hello: float | None) -> list[Requeue]:
+def lost_tasks(
+    state: State, now: Now, first_hello: float | None, tasks: Iterable[TaskRecord] | None = None
+) -> list[Requeue]:
     """Return the Running tasks that nobody works on any more.
 
     A task is lost when its pod is gone or has ended, when another process than the one that it was
@@ -48,9 +50,10 @@ def lost_tasks(state: State, now: Now, first_hello: float | None) -> list[Requeu
         state: What was observed.
         now: This instant.
         first_hello: When (monotonic) this leader received its first hello; None before.
+        tasks: Which to look at; all that run, unless given.
     """
     lost = []
-    for task in state.all_bound():
+    for task in state.all_bound() if tasks is None else tasks:
         if state.in_flight(task.uid):
             continue
         loss = _loss(state, task, now, first_hello)
@@ -122,14 +125,31 @@ def _patience(self_fence_seconds: int | None) -> float:
     return self_fence_seconds + SELF_FENCE_SLACK_SECONDS
 
 
-def doomed_pods(state: State, now: Now, first_hello: float | None) -> list[DeletePod]:
+def next_loss(
+    state: State, now: Now, first_hello: float | None, tasks: Iterable[TaskRecord]
+) -> float | None:
+    """Return when (monotonic) time alone makes one of these Running tasks a lost one.
+
+    None when only an event can. The arguments are those of `lost_tasks`.
+    """
+    moments = (
+        _unconfirmed_at(state, pod, now, first_hello)
+        for task in tasks
+        if (pod := state.pods.get(task.agent)) is not None and pod.deleting
+    )
+    return min((at for at in moments if now.monotonic < at < inf), default=None)
+
+
+def doomed_pods(
+    state: State, now: Now, first_hello: float | None, agents: Iterable[AgentRecord] | None = None
+) -> list[DeletePod]:
     """Return the pods to delete: those of silent agents, and those that ended.
 
-    The arguments are those of `lost_tasks`.
+    The arguments are those of `lost_tasks`; `agents` are those to look at, all unless given.
     """
     return [
         DeletePod(pod.key, pod.uid, reason, message)
-        for agent in state.agents.values()
+        for agent in (state.agents.values() if agents is None else agents)
         if (pod := own_pod(state, agent)) is not None and not pod.deleting
         for standing, reason, message in (assess(state, agent, now, first_hello),)
         if standing is Standing.SILENT
@@ -137,8 +157,8 @@ def doomed_pods(state: State, now: Now, first_hello: float | None) -> list[Delet
     ]
 
 
-def pods_to_create(state: State) -> list[CreatePod]:
-    """Return the pods that agents lack.
+def pods_to_create(state: State, agents: Iterable[AgentRecord] | None = None) -> list[CreatePod]:
+    """Return the pods that agents lack: these, or all.
 
     An agent's pod is created only when no pod bears its name: neither one that is still
     terminating, nor one that an earlier Agent of that name left behind (its owner reference takes
@@ -146,20 +166,22 @@ def pods_to_create(state: State) -> list[CreatePod]:
     """
     return [
         CreatePod(agent.key)
-        for agent in state.agents.values()
+        for agent in (state.agents.values() if agents is None else agents)
         if agent.key not in state.pods
         and not (agent.invalid or agent.deleting or agent.draining_since is not None)
     ]
 
 
-def next_due(state: State, now: Now, first_hello: float | None) -> float | None:
+def next_due(
+    state: State, now: Now, first_hello: float | None, agents: Iterable[AgentRecord] | None = None
+) -> float | None:
     """Return when (monotonic) a verdict of this module or a status changes by time alone.
 
-    None when only an event can change one. The arguments are those of `lost_tasks`.
+    None when only an event can change one. The arguments are those of `doomed_pods`.
     """
     moments = (
         moment
-        for agent in state.agents.values()
+        for agent in (state.agents.values() if agents is None else agents)
         if not agent.deleting and (pod := own_pod(state, agent)) is not None
         for moment in _moments(state, agent, pod, now, first_hello)
         if now.monotonic < moment < inf

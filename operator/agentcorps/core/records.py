@@ -165,6 +165,25 @@ class AgentRecord:
         """The owning pool; its name is empty for an Agent that stands alone."""
         return Key(self.key.namespace, self.pool)
 
+    @property
+    def patience_seconds(self) -> int:
+        """How long it may be silent before it counts as such."""
+        return self.heartbeat_seconds * self.failure_threshold
+
+    @property
+    def role(self) -> tuple[object, ...]:
+        """What its pool has to know of it; the rest may change without the pool's looking."""
+        return (
+            self.uid,
+            self.pool,
+            self.pool_uid,
+            self.template_hash,
+            self.invalid,
+            self.deleting,
+            self.draining_since,
+            self.quarantined,
+        )
+
 
 def edition(pool_uid: str, template_hash: str) -> str:
     """Return what names a pool with a certain template."""

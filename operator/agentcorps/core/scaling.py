@@ -38,16 +38,15 @@ def replicas(
 
     Args:
         state: What was observed.
-        pool_key: The pool. Nothing is to do for one that is gone; see `drained_alone`.
+        pool_key: The pool. Of one that is gone, or without a name (of Agents that stand alone),
+            only the drained agents are deleted.
         now: This instant.
         first_hello: When (monotonic) this leader received its first hello; None before.
     """
     pool = state.pools.get(pool_key)
-    if pool is None:
-        return []
     agents = state.agents_of(pool_key)
     actions: list[CreateAgent | Drain | DeleteAgent] = list(_drained(state, agents, now))
-    if pool.deleting or pool.invalid:
+    if pool is None or pool.deleting or pool.invalid:
         return actions
     sick = [agent for agent in agents if agent.quarantined and _is_own(agent, pool)]
     actions += [Drain(a.key, "Quarantined") for a in sick if a.draining_since is None]
@@ -70,17 +69,34 @@ def replicas(
     return actions
 
 
-def drained_alone(state: State, now: Now) -> list[DeleteAgent]:
-    """Return the drained Agents to delete among those that stand alone or whose pool is gone."""
-    alone = (agent for agent in state.agents.values() if agent.pool_key not in state.pools)
-    return list(_drained(state, alone, now))
+def at_rest(state: State, pool_key: Key) -> bool:
+    """Tell whether `replicas` has nothing to do for a pool, whatever its agents do meanwhile.
+
+    That lasts until the pool changes, or the role of one of its agents.
+    """
+    pool = state.pools.get(pool_key)
+    agents = state.agents_of(pool_key)
+    if any(agent.draining_since is not None and not agent.deleting for agent in agents):
+        return False
+    if pool is None or pool.deleting or pool.invalid:
+        return True
+    own = [agent for agent in agents if _is_own(agent, pool)]
+    return len(own) == pool.replicas and not any(
+        agent.quarantined or agent.template_hash != pool.template_hash for agent in own
+    )
 
 
-def next_due(state: State, now: Now) -> float | None:
-    """Return when (monotonic) the next drain times out; None when none is under way."""
+def next_due(state: State, now: Now, agents: Iterable[AgentRecord] | None = None) -> float | None:
+    """Return when (monotonic) the next drain times out; None when none is under way.
+
+    Args:
+        state: What was observed.
+        now: This instant.
+        agents: Which to look at; all, unless given.
+    """
     moments = (
         now.monotonic + agent.draining_since + drain_seconds(state, agent) - now.wall
-        for agent in state.agents.values()
+        for agent in (state.agents.values() if agents is None else agents)
         if agent.draining_since is not None and not agent.deleting
     )
     return min((moment for moment in moments if moment > now.monotonic), default=None)

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from agentcorps.core.boards import Boards
+    from agentcorps.core.news import News
     from agentcorps.core.records import AgentRecord, Key, PodRecord, Session, TaskRecord
 
 
 class Serving:
     """Agents' processes and what they offer; keeps the boards told of every change.
 
-    ``refresh`` works out one agent anew. Whoever changes what it depends on calls it.
+    ``refresh`` works out one agent anew and spreads the news. Whoever changes what it depends on
+    calls it.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class Serving:
         pods: Mapping[Key, PodRecord],
         bound_to: Callable[[Key], Collection[TaskRecord]],
         boards: Boards,
+        news: News,
     ) -> None:
         """``agents``, ``pods`` and ``bound_to`` are views of what is known."""
         self._agents = agents
         self._pods = pods
         self._bound_to = bound_to
         self._boards = boards
+        self._news = news
         self._sessions: dict[Key, Session] = {}
         self._idle_since: dict[Key, float] = {}
         self.offers = Offers()
@@ -62,21 +66,32 @@ class Serving:
             self.refresh(agent)
 
     def touch(self, agent: Key, monotonic: float) -> None:
-        """The process was heard of then; that alone changes nothing that is derived."""
+        """The process was heard of then, which is news only when it had been silent."""
         session = self._sessions.get(agent)
-        if session is not None:
-            self._sessions[agent] = replace(session, last_seen=monotonic)
+        if session is None:
+            return
+        self._sessions[agent] = replace(session, last_seen=monotonic)
+        known = self._agents.get(agent)
+        silence = 0.0 if session.polling else monotonic - session.last_seen
+        if known is not None and silence >= known.patience_seconds:
+            self._news.agent(agent)
 
     def offer(self, agent: Key, free: int) -> None:
         """An open poll of the agent asks for up to ``free`` tasks."""
-        if agent in self._sessions:
+        session = self._sessions.get(agent)
+        if session is not None:
             self.offers.open(agent, free)
-            self.change_session(agent, polling=True)
+            self._sessions[agent] = replace(session, polling=True)
+            self._derive(agent)
 
     def withdraw(self, agent: Key) -> None:
         """The poll is closed or answered."""
         self.offers.withdraw(agent)
-        self.change_session(agent, polling=False)
+        session = self._sessions.get(agent)
+        if session is not None:
+            self._sessions[agent] = replace(session, polling=False)
+            self._derive(agent)
+            self._news.let_go(agent)
 
     def note_end(self, agent: Key, finished_at: float) -> None:
         """An attempt on the agent ended at this wall time."""
@@ -94,7 +109,11 @@ class Serving:
         return None if board is None else board.vacancy(agent.name)
 
     def refresh(self, key: Key) -> None:
-        """Work out anew what an agent can take."""
+        """Something about an agent has changed: work out anew what it can take."""
+        self._news.agent(key)
+        self._derive(key)
+
+    def _derive(self, key: Key) -> None:
         agent = self._agents.get(key)
         if agent is None:
             return
@@ -117,6 +136,8 @@ class Serving:
 
     def drop(self, agent: AgentRecord) -> None:
         """The Agent is gone, or has become another one's."""
+        self._news.agent(agent.key)
+        self._news.pool(agent.pool_key)
         self.members.remove(agent.key)
         self._idle_since.pop(agent.key, None)
         self._boards.at(agent.pool_key).remove_agent(agent.key.name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core.boards import Boards
 from agentcorps.core.departed import Departed
+from agentcorps.core.news import News
 from agentcorps.core.serving import Serving
 from agentcorps.core.store import Store
 from agentcorps.core.task_index import TaskIndex
@@ -47,11 +48,13 @@ class State:
         self._pods: Store[PodRecord] = Store()
         self._assumed: dict[str, TaskRecord] = {}
         self._boards = Boards()
+        self.news = News(self._all_agents, self._all_pools, self._polls)
+        """Tells who has to look at what."""
         self._index = TaskIndex(self._boards.at)
         self.ledger = self._index.ledger
         """How many tasks each pool holds, assumed ones included."""
         self._serving = Serving(
-            self._agents.by_key, self._pods.by_key, self._index.bound_to, self._boards
+            self._agents.by_key, self._pods.by_key, self._index.bound_to, self._boards, self.news
         )
         self.departed = Departed(self.bound_to)
         """What was last seen of pods that are gone."""
@@ -194,6 +197,8 @@ class State:
         if before is not None and (before.uid, before.pool) != (record.uid, record.pool):
             self._serving.drop(before)
         self._serving.refresh(record.key)
+        if before is None or before.role != record.role:
+            self.news.pool(record.pool_key)
         return True
 
     def forget_agent(self, key: Key, uid: str | None = None) -> None:
@@ -213,11 +218,15 @@ class State:
     def observe_pool(self, record: PoolRecord) -> bool:
         """Take in an AgentPool as the API server has it; returns whether it was news."""
         self.ledger.recount(record.key)
-        return self._pools.put(record)[0]
+        news, _ = self._pools.put(record)
+        if news:
+            self.news.pool(record.key)
+        return news
 
     def forget_pool(self, key: Key, uid: str | None = None) -> None:
         """The AgentPool is deleted (only the one of this UID, where one is given)."""
-        self._pools.remove(key, uid)
+        if self._pools.remove(key, uid) is not None:
+            self.news.pool(key)
 
     def replace_pools(self, records: Iterable[PoolRecord], list_rv: int | None = None) -> None:
         """Take in a complete list; see ``replace_tasks``."""
@@ -304,7 +313,10 @@ class State:
             self._boards.touch(record.pool_key)
         if before is not None and record is not None:
             self._note_end(before, record)
-        for agent in {one.agent for one in (before, record) if one and _runs(one)}:
+        placed = [one for one in (before, record) if one is not None]
+        for pool in {one.pool_key for one in placed}:
+            self.news.count(pool)
+        for agent in {one.agent for one in placed if _runs(one)}:
             self._serving.refresh(agent)
 
     def _note_end(self, before: TaskRecord, record: TaskRecord) -> None:
@@ -316,6 +328,16 @@ class State:
     def _drop_task(self, uid: str) -> None:
         self.timers.forget(uid)
         self._place(uid)
+
+    def _all_agents(self) -> set[Key]:
+        return {*self.agents, *self.pods, *(task.agent for task in self.all_bound())}
+
+    def _all_pools(self) -> set[Key]:
+        return {*self.pools, *(agent.pool_key for agent in self.agents.values())}
+
+    def _polls(self, agent: Key) -> bool:
+        session = self.sessions.get(agent)
+        return session is not None and session.polling
 
 
 def _runs(record: TaskRecord) -> bool:

@@ -73,15 +73,18 @@ _DEEPER: Final = frozenset({Standing.INVALID, Standing.TERMINATING})
 _SERVING: Final = frozenset({AgentPhase.IDLE, AgentPhase.BUSY})
 
 
-class _View(NamedTuple):
-    """One agent as its status shows it."""
+class View(NamedTuple):
+    """One agent as its status shows it, and as its pool counts it."""
 
     phase: AgentPhase
     verdict: Verdict
 
 
+_UNSEEN: Final[Mapping[Key, View]] = MappingProxyType({})
+
+
 def agent_status(
-    state: State, key: Key, now: Now, memory: Memory, drain: str = ""
+    state: State, key: Key, now: Now, memory: Memory, drain: str = "", seen: View | None = None
 ) -> dict[str, Any]:
     """Return the status that an Agent should have now.
 
@@ -91,26 +94,27 @@ def agent_status(
         now: This instant.
         memory: What only the leader knows.
         drain: Reason (CamelCase) for which the agent is drained from now on; empty: as it was.
+        seen: What `view` has just returned for this agent, if it was asked.
 
     Raises:
         KeyError: The state has no such Agent.
     """
     agent = state.agents[key]
     mark = conditions.stamp(agent.status, agent.generation, now.wall)
-    view = _view(state, agent, now, memory, drain)
-    found = conditions.standard(view.verdict, mark)
+    shown = seen or view(state, agent, now, memory, drain)
+    found = conditions.standard(shown.verdict, mark)
     doubt = quarantine(state, agent, failures_in_a_row(agent, memory))
     if doubt is not None:
         healthy = ConditionType.HEALTHY
         found.append(conditions.condition(healthy, *doubt, mark, holds=False))
-    if view.phase is AgentPhase.DRAINING:
-        reason, message = view.verdict.reason, view.verdict.message
+    if shown.phase is AgentPhase.DRAINING:
+        reason, message = shown.verdict.reason, shown.verdict.message
         found.append(conditions.condition(DRAINING, reason, message, mark, holds=True))
     status = {
         "observedGeneration": agent.generation,
-        "phase": view.phase.value,
-        "reason": view.verdict.reason if view.phase not in _SERVING else None,
-        "message": clip_message(view.verdict.message) or None,
+        "phase": shown.phase.value,
+        "reason": shown.verdict.reason if shown.phase not in _SERVING else None,
+        "message": clip_message(shown.verdict.message) or None,
         "slotsUsed": len(state.bound_to(key)),
         **_counters(agent, memory.finished.get(key, Tally())),
         "consecutiveFailures": failures_in_a_row(agent, memory) or None,
@@ -162,28 +166,29 @@ def _process(state: State, agent: AgentRecord, now: Now) -> dict[str, str | None
     }
 
 
-def _view(state: State, agent: AgentRecord, now: Now, memory: Memory, drain: str = "") -> _View:
+def view(state: State, agent: AgentRecord, now: Now, memory: Memory, drain: str = "") -> View:
+    """Return how an agent is seen; the arguments are those of `agent_status`."""
     assessment = assess(state, agent, now, memory.first_hello)
     standing = assessment.standing
     if (drain or agent.draining_since is not None) and standing is not Standing.TERMINATING:
         reason = drain or str(agent.status.get("reason") or "Draining")
         verdict = Verdict(reason, "it finishes its tasks and takes no new ones", reconciling=True)
-        return _View(AgentPhase.DRAINING, verdict)
+        return View(AgentPhase.DRAINING, verdict)
     refusal, rest = memory.refused.get(agent.key), memory.resting_pods.get(agent.uid)
     if standing is Standing.NO_POD and refusal is not None:
-        return _View(AgentPhase.PENDING, _refused("its pod", refusal))
+        return View(AgentPhase.PENDING, _refused("its pod", refusal))
     if standing is Standing.NO_POD and rest is not None:
-        return _View(AgentPhase.PENDING, Verdict(*rest, stalled=True))
+        return View(AgentPhase.PENDING, Verdict(*rest, stalled=True))
     doubt = quarantine(state, agent, failures_in_a_row(agent, memory))
     if doubt is not None and standing not in _DEEPER:
-        return _View(AgentPhase.UNHEALTHY, Verdict(*doubt, stalled=True))
+        return View(AgentPhase.UNHEALTHY, Verdict(*doubt, stalled=True))
     if _serves(agent, assessment):
         phase = AgentPhase.BUSY if state.bound_to(agent.key) else AgentPhase.IDLE
-        return _View(phase, Verdict("Connected", ready=True))
+        return View(phase, Verdict("Connected", ready=True))
     stalled = standing in _STALLED
     reason, message = assessment.reason, assessment.message
     verdict = Verdict(reason, message, reconciling=not stalled, stalled=stalled)
-    return _View(_PHASES[standing], verdict)
+    return View(_PHASES[standing], verdict)
 
 
 def _serves(agent: AgentRecord, assessment: Assessment) -> bool:
@@ -203,16 +208,25 @@ def selector(pool: str) -> str:
     return f"{LABEL_POOL}={pool}"
 
 
-def pool_status(state: State, key: Key, now: Now, memory: Memory) -> dict[str, Any]:
+def pool_status(
+    state: State, key: Key, now: Now, memory: Memory, seen: Mapping[Key, View] = _UNSEEN
+) -> dict[str, Any]:
     """Return the status that an AgentPool should have now.
+
+    Args:
+        state: What was observed.
+        key: An AgentPool in it.
+        now: This instant.
+        memory: What only the leader knows.
+        seen: What `view` returned for agents since they last changed.
 
     Raises:
         KeyError: The state has no such AgentPool.
     """
     pool = state.pools[key]
     agents = [agent for agent in state.agents_of(key) if agent.pool_uid == pool.uid]
-    views = {agent.key: _view(state, agent, now, memory) for agent in agents}
-    phases = Counter(view.phase for view in views.values())
+    views = {agent.key: seen.get(agent.key) or view(state, agent, now, memory) for agent in agents}
+    phases = Counter(one.phase for one in views.values())
     current = [a for a in agents if not a.deleting and a.template_hash == pool.template_hash]
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
     refusal = memory.refused_agents.get(key)
@@ -238,7 +252,7 @@ def pool_status(state: State, key: Key, now: Now, memory: Memory) -> dict[str, A
 def _pool_verdict(
     pool: PoolRecord,
     agents: Sequence[AgentRecord],
-    views: Mapping[Key, _View],
+    views: Mapping[Key, View],
     refusal: Refusal | None,
     rest: Refusal | None,
 ) -> Verdict:
@@ -264,9 +278,9 @@ def _pool_verdict(
     return Verdict("AllReady", progress, ready=True)
 
 
-def _stalled_by(active: Sequence[AgentRecord], views: Mapping[Key, _View]) -> Verdict | None:
+def _stalled_by(active: Sequence[AgentRecord], views: Mapping[Key, View]) -> Verdict | None:
     """Return what keeps agents from starting: of the first by name, and how many more there are."""
-    stalled = [view for a in sorted(active, key=_by_name) if (view := views[a.key]).verdict.stalled]
+    stalled = [one for a in sorted(active, key=_by_name) if (one := views[a.key]).verdict.stalled]
     if not stalled:
         return None
     first = stalled[0].verdict

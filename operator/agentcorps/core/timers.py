@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentcorps.api.meta import TaskPhase
-from agentcorps.core.lazyheap import LazyHeap
+from agentcorps.core.agenda import Agenda
 
 if TYPE_CHECKING:
     from agentcorps.core.records import Now, TaskRecord
@@ -30,8 +30,7 @@ class Timers:
     """
 
     def __init__(self) -> None:
-        self._alarms: LazyHeap[str] = LazyHeap()
-        self._changed: dict[str, None] = {}
+        self._agenda: Agenda[str] = Agenda()
         self._began: dict[str, _Began] = {}
         self._ahead = 0.0
         """Seconds by which the wall clock is ahead of the monotonic one."""
@@ -69,33 +68,24 @@ class Timers:
 
     def look_at(self, uid: str) -> None:
         """Have a Task looked at soon."""
-        self._changed[uid] = None
+        self._agenda.look_at(uid)
 
     def wake(self, uid: str, monotonic: float | None) -> None:
         """Have a Task looked at then (None: only when it changes)."""
-        if monotonic is None:
-            self._alarms.discard(uid)
-        else:
-            self._alarms.put(uid, (monotonic, uid))
+        self._agenda.wake(uid, monotonic)
 
     def take_due(self, now: Now) -> list[str]:
         """UIDs to be looked at now; each is given once."""
         self.see(now)
-        due, self._changed = self._changed, {}
-        while (first := self._alarms.first()) is not None and first.rank[0] <= now.monotonic:
-            self._alarms.pop()
-            due[first.item] = None
-        return list(due)
+        return self._agenda.take_due(now.monotonic)
 
     def next_alarm(self) -> float | None:
         """Monotonic time of the next alarm; None when none is set."""
-        first = self._alarms.first()
-        return None if first is None else first.rank[0]
+        return self._agenda.next_alarm()
 
     def forget(self, uid: str) -> None:
         """The Task is gone."""
-        self._alarms.discard(uid)
-        self._changed.pop(uid, None)
+        self._agenda.forget(uid)
         self._began.pop(uid, None)
 
 
