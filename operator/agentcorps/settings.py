@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agentcorps.api.names import DEFAULT_AGING_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,6 +52,8 @@ class Settings:
     """Path of the kubeconfig (several joined as for kubectl); None: the pod's own credentials."""
     context: str | None
     """Context of the kubeconfig; None: its current one."""
+    aging_seconds: float
+    """Time of waiting that is worth one step of a Task's priority."""
 
     @classmethod
     def from_environ(
@@ -84,6 +88,7 @@ class Settings:
             retry_seconds=retry,
             kubeconfig=reader.kubeconfig(),
             context=reader.text("AGENTCORPS_CONTEXT", "") or None,
+            aging_seconds=reader.seconds("AGENTCORPS_AGING_SECONDS", DEFAULT_AGING_SECONDS),
         )
 
 

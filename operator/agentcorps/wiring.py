@@ -16,6 +16,7 @@ from agentcorps.adapters.identities import TokenReviews
 from agentcorps.adapters.kube import KubeCluster
 from agentcorps.adapters.lease import LeaseElector, LeaseTimes
 from agentcorps.api.meta import LABEL_AGENT
+from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.control.agent_calls import AgentCalls
 from agentcorps.control.agent_reports import AgentReports
 from agentcorps.control.agent_sessions import AgentSessions
@@ -149,7 +150,7 @@ def build(
     duty = Duty(elector)
     trust = Trust(settings.gateway_url)
     world = World(DutifulCluster(kube, duty), clock, duty, events)
-    rooms = use_cases(world, trust.address, identities.forget)
+    rooms = use_cases(world, trust.address, identities.forget, aging_seconds=settings.aging_seconds)
     resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
     feeds = _feeds(settings, api, rooms.observer)
     loops = _loops(world, rooms, resync)
@@ -174,7 +175,11 @@ def build(
 
 
 def use_cases(
-    world: World, gateway: Callable[[], GatewayAddress], pod_gone: Callable[[str], None]
+    world: World,
+    gateway: Callable[[], GatewayAddress],
+    pod_gone: Callable[[str], None],
+    *,
+    aging_seconds: float = DEFAULT_AGING_SECONDS,
 ) -> UseCases:
     """Build everything of ``control`` around a new, empty state.
 
@@ -182,8 +187,9 @@ def use_cases(
         world: The ports.
         gateway: Tells new pods where to call.
         pod_gone: Told the UID of each pod that is gone.
+        aging_seconds: Time of waiting that is worth one step of a Task's priority.
     """
-    state, kicks, remembered = State(), Kicks(), Remembered()
+    state, kicks, remembered = State(aging_seconds), Kicks(), Remembered()
     clock, events = world.clock, world.events
     writes = TaskWrites(state, world.cluster, clock, kicks.all)
     deliveries = Deliveries(state, world.cluster, clock)

@@ -43,6 +43,7 @@ def test_why_a_task_waits(cli: Cli, kubectl: Kubectl) -> None:
     assert said.code == 0, said.stderr
     assert said.stdout.startswith("t is Queued (NoAgentMatches): 1 agent in pool readers:")
     assert "readers-0   lacks capability fly" in said.stdout
+    assert ["capabilities", "1", "0"] in [line.split() for line in said.stdout.splitlines()]
     rows = [line.split() for line in said.stdout.splitlines()]
     assert ["timeoutSeconds", "60", "AgentPool"] in rows
     assert ["retry.limit", "1", "Task"] in rows
@@ -68,3 +69,23 @@ def test_why_a_task_was_retried(cli: Cli, kubectl: Kubectl) -> None:
     first, *rest = said.stdout.splitlines()
     assert first == "t is Failed (AgentError): the Task has ended: Failed; no text"
     assert ["1", "readers-3", "5s", "AgentLost"] in [line.split() for line in rest]
+
+
+def test_labels_instead_of_a_pool(cli: Cli, kubectl: Kubectl) -> None:
+    """A Task can be submitted for labels, is listed, and says who has them and who is ahead."""
+    agent = objects.agent("lone", capabilities=["swim"])
+    agent["metadata"]["labels"] = {"size": "big"}
+    kubectl.create(agent)
+    for name, priority in (("first", "0"), ("urgent", "9")):
+        said = cli.run(
+            *("task", "submit", "--agent-selector", "size=big", "--input", "{}"),
+            *("--name", name, "--priority", priority, "--affinity-key", "session-4"),
+        )
+        assert said.code == 0, said.stderr
+    assert kubectl.get("task/first")["spec"]["affinityKey"] == "session-4"
+    assert "first" in cli.run("task", "get").stdout
+    why = json.loads(cli.run("task", "why", "first", "-o", "json").stdout)
+    assert why["agentSelector"] == "size=big"
+    assert why["agents"] == [{"name": "lone", "verdict": "starting"}]
+    assert why["message"] == "1 agent with labels size=big: 1 starting; 1 task is ahead of it"
+    assert cli.run("status").code == 0

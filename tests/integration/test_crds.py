@@ -136,7 +136,10 @@ def test_status_takes_only_known_phases(kubectl: Kubectl) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["pool", "requires", "input", "priority", "queueTimeoutSeconds", "timeoutSeconds", "retry"],
+    [
+        *("pool", "requires", "input", "priority", "affinityKey"),
+        *("queueTimeoutSeconds", "timeoutSeconds", "retry"),
+    ],
 )
 def test_removing_and_adding_again_does_not_bypass_immutability(
     field: str, kubectl: Kubectl
@@ -146,6 +149,7 @@ def test_removing_and_adding_again_does_not_bypass_immutability(
         "requires": ["read"],
         "input": {"text": "a"},
         "priority": 1,
+        "affinityKey": "session-4",
         "queueTimeoutSeconds": 7,
         "timeoutSeconds": 5,
         "retry": {"limit": 1},
@@ -154,6 +158,19 @@ def test_removing_and_adding_again_does_not_bypass_immutability(
     answer = kubectl.patch("task/first", [{"op": "remove", "path": f"/spec/{field}"}])
     assert f"spec.{field}: " in answer.stderr
     assert kubectl.get("task/first")["spec"] == before
+
+
+def test_the_selector_of_a_task_cannot_be_changed(kubectl: Kubectl) -> None:
+    """Labels are as fixed as a pool is, and neither takes the other's place."""
+    task = objects.task()
+    task["spec"] = {"agentSelector": {"matchLabels": {"size": "big"}}}
+    kubectl.create(task)
+    for change in (
+        {"agentSelector": {"matchLabels": {"size": "small"}}},
+        {"agentSelector": None, "pool": "readers"},
+    ):
+        answer = kubectl.patch("task/first", {"spec": change})
+        assert "spec.agentSelector: Invalid value: cannot be changed" in answer.stderr
 
 
 def test_an_absent_field_cannot_be_added_later(kubectl: Kubectl) -> None:

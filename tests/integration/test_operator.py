@@ -113,6 +113,23 @@ def test_the_pool_and_its_agents_tell_that_they_are_ready(kubectl: Kubectl, star
     assert (pool["readyReplicas"], pool["idleReplicas"]) == (1, 1)
 
 
+def test_labels_and_affinity_choose_the_agent(kubectl: Kubectl, start: Start) -> None:
+    """A Task may name labels instead of a pool; those of one key return to one agent."""
+    for name in ("lone-a", "lone-b"):
+        agent = objects.agent(name, capabilities=["work"])
+        agent["metadata"]["labels"] = {"size": "big"}
+        kubectl.create(agent)
+        start(name)
+    for number in range(4):
+        task = objects.task(f"t{number}", requires=["work"], affinityKey="session-4")
+        del task["spec"]["pool"]
+        task["spec"]["agentSelector"] = {"matchLabels": {"size": "big"}}
+        kubectl.create(task)
+        phase(kubectl, f"t{number}", "Succeeded")
+    agents = {status(kubectl, f"t{number}")["agentName"] for number in range(4)}
+    assert len(agents) == 1
+
+
 def test_an_operator_that_is_killed_loses_nothing(
     kubectl: Kubectl, operator: OperatorProcess, start: Start
 ) -> None:

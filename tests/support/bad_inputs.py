@@ -273,6 +273,28 @@ def _tasks() -> Iterator[BadInput]:
         of_type("spec.timeoutSeconds", "string", "integer"),
         complete=False,
     )
+    whom = "spec: Invalid value: give either pool or agentSelector: they say which agents may do"
+    yield BadInput(
+        "neither pool nor agentSelector",
+        "CEL",
+        {**objects.task(), "spec": {"requires": ["read"]}},
+        (whom,),
+    )
+    yield BadInput("pool and agentSelector", "CEL", objects.task(agentSelector={}), (whom,))
+    yield BadInput(
+        "agentSelector that compares with nothing",
+        "CEL",
+        {
+            **objects.task(),
+            "spec": {"agentSelector": {"matchExpressions": [{"key": "size", "operator": "In"}]}},
+        },
+        (
+            (
+                "spec.agentSelector.matchExpressions[0].values: Invalid value: must be given with"
+                " In and NotIn, and only with them"
+            ),
+        ),
+    )
     yield BadInput(
         "a million retries",
         "schema",

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from agentcorps.api.meta import AgentPhase, TaskPhase
+from agentcorps.api.selector import SelectorOperator
 from agentcorps.core import lifecycle
+from agentcorps.core.label_selector import Requirement, Selector
 from agentcorps.core.records import AgentRecord, Key, Now, PodRecord, Session, TaskRecord
 from agentcorps.core.state import State
 
@@ -20,6 +22,9 @@ NOW = Now(monotonic=5_000.0, wall=1_800_000_000.0)
 SKILLS = ("count", "sum", "rank")
 NAMESPACES = ("east", "west")
 POOLS = ("crew", "band")
+
+BIG: Selector = (Requirement("size", SelectorOperator.IN, ("big",)),)
+"""Means agents with the label size=big."""
 
 Step = Callable[[State], object]
 """One observation."""
@@ -88,11 +93,18 @@ class Seat:
         free = min(self.agent.slots, self.session.slots) - bound
         return max(0, min(free, self.offer))
 
+    def is_meant(self, task: TaskRecord) -> bool:
+        """Tell whether a task is for its pool or names labels that it has."""
+        if task.pool:
+            return task.pool_key == self.agent.pool_key
+        near = task.key.namespace == self.key.namespace
+        return near and all(self.agent.labels.get(one.key) in one.values for one in task.selector)
+
     def fits(self, task: TaskRecord) -> bool:
-        """Tell whether a task is one for its pool and within what it can do."""
+        """Tell whether a task is for it, and within what it can do."""
         return (
             self.session is not None
-            and task.pool_key == self.agent.pool_key
+            and self.is_meant(task)
             and task.requires <= self.session.capabilities
         )
 
@@ -254,6 +266,7 @@ def _seat(number: int, code: int) -> Seat:
         capabilities=frozenset(SKILLS) - missing,
         slots=slots,
         offer=max(0, slots - digits.below(3)),
+        labels={"size": "big"} if digits.below(2) else {},
     )
     defect = digits.below(2 * len(DEFECTS)) - len(DEFECTS)
     return seat if defect < 0 else list(DEFECTS.values())[defect](seat)
@@ -271,6 +284,8 @@ def _waiting(number: int, code: int, fleet: list[Seat]) -> TaskRecord:
         created=NOW.wall - digits.below(3),
         retry_limit=1 + digits.below(3),
     )
+    if digits.below(3) == 0:
+        task = replace(task, pool="", selector=BIG if digits.below(2) else ())
     near = [seat for seat in fleet if seat.key.namespace == task.key.namespace]
     if not near or digits.below(3):
         return task
@@ -298,6 +313,6 @@ def _world(seat_codes: list[int], task_codes: list[int]) -> World:
     return World(tuple(tasks), tuple(fleet))
 
 
-_CODES = st.integers(0, 2**20)
+_CODES = st.integers(0, 2**24)
 worlds = st.builds(_world, st.lists(_CODES, max_size=5), st.lists(_CODES, max_size=10))
 """Some agents, tasks that wait, and tasks that run on some of the agents."""

@@ -96,6 +96,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no metadata": ({"apiVersion": "agentcorps.dev/v1alpha1", "kind": "Task"}, "metadata must be"),
     "no pool": ({"input": {}}, "names no pool: add --pool, or spec.pool"),
+    "pool and selector": (
+        {"pool": "p", "agentSelector": {"matchLabels": {"size": "big"}}},
+        "names both a pool and an agentSelector: leave one of them out",
+    ),
     "too large": (
         {"pool": "p", "input": {"text": "x" * 65536}},
         "input has 65547 bytes, more than the 65536 that a Task may carry",
@@ -161,3 +165,21 @@ def test_pairs_need_key_and_value(pair: str) -> None:
     """KEY=VALUE arguments without either are refused."""
     with pytest.raises(InputError, match="--label must have the form KEY=VALUE"):
         labels_from([pair], "--label")
+
+
+def test_labels_stand_instead_of_a_pool() -> None:
+    """--agent-selector goes before the pool that a document names, and the other way round."""
+    labels = {"matchLabels": {"size": "big", "tier": "gold"}}
+    chosen = TaskSettings(agent_selector=("size=big", "tier=gold"), affinity_key="session-4")
+    task = task_from_manifest(document({"pool": "readers", "input": {}}), chosen)
+    assert task.value["spec"] == {"input": {}, "agentSelector": labels, "affinityKey": "session-4"}
+    assert task.value["metadata"] == {"generateName": "task-"}
+    back = task_from_manifest(document({"agentSelector": labels}), TaskSettings(pool="readers"))
+    assert back.value["spec"] == {"pool": "readers"}
+
+
+def test_a_pool_and_labels_are_too_much() -> None:
+    """Both options at once are refused."""
+    both = TaskSettings(pool="readers", agent_selector=("size=big",))
+    with pytest.raises(InputError, match="names both a pool and an agentSelector"):
+        task_from_manifest(document({"input": {}}), both)

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from agentcorps.control.assign_tasks import MAX_CONCURRENT_BINDINGS
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.core import wire
 from agentcorps.core.records import Key
 from agentcorps.ports import Kind, Refused, Unavailable
 from support.calls import assigning, bound, result
-from support.control_room import INSTANCE, NAMESPACE, ControlRoom
+from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom
 
 OTHER = "instance-two"
 
@@ -263,3 +264,43 @@ async def test_a_wake_up_without_anything_to_say_keeps_the_poll_open() -> None:
         room.add_task()
         answer = await asyncio.wait_for(poll, 10)
     assert answer is not None
+
+
+async def test_bindings_begin_as_there_is_room_for_their_writes() -> None:
+    """A flood of tasks is not a flood of writes, and yet all of them get bound."""
+    room = ControlRoom()
+    for number in range(3):
+        who = room.add_agent(f"crew-{number}", slots=50)
+        await room.hello(who, slots=50)
+        room.state.offer(who.pod, 50)
+    for number in range(150):
+        room.add_task(f"task-{number}")
+    await room.assign.step()
+    assert room.state.binding == MAX_CONCURRENT_BINDINGS
+    await room.settle()
+    assert room.state.binding == 0
+    assert room.state.running(Key(NAMESPACE, POOL)) == 150
+
+
+async def test_a_single_task_does_not_wait_for_another_pools_flood() -> None:
+    """What comes while a flood is being written is among the next writes, though it is younger."""
+    room = ControlRoom()
+    who = room.add_agent(slots=100)
+    await room.hello(who, slots=100)
+    room.state.offer(who.pod, 100)
+    lone = room.add_agent("lone", slots=1)
+    changes = {"labels": {"size": "big"}, "ownerReferences": []}
+    changed = room.cluster.change(
+        Kind.AGENT, lone.pod, lambda agent: agent["metadata"].update(changes)
+    )
+    room.observer.agent_event("MODIFIED", changed)
+    for number in range(100):
+        room.add_task(f"task-{number}", priority=9)
+    await room.assign.step()
+    await room.hello(lone)
+    room.state.offer(lone.pod, 1)
+    single = room.add_task("single", pool="", agentSelector={"matchLabels": {"size": "big"}})
+    await room.writes.drain()
+    await room.assign.step()
+    assert room.state.in_flight(single)
+    await room.settle()

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core import lifecycle
-from agentcorps.core.matching import bindings
+from agentcorps.core.matching import next_binding
 from agentcorps.core.records import Key, Now, TaskRecord
 from agentcorps.core.waiting import rank
+from support.decide import bindings
 from support.strategies import (
     DEFECTS,
     NOW,
@@ -30,14 +31,6 @@ from support.strategies import (
 
 if TYPE_CHECKING:
     from agentcorps.core.actions import Bind
-    from agentcorps.core.state import State
-
-
-def assume_all(state: State, found: list[Bind]) -> None:
-    """Begin the writes of these bindings."""
-    for bind in found:
-        task = state.tasks[bind.task_uid]
-        state.assume(lifecycle.bind(task, bind.agent, bind.pod_uid, bind.instance, NOW))
 
 
 def agents_of(found: list[Bind]) -> dict[str, str]:
@@ -81,8 +74,7 @@ def test_no_compatible_pair_is_left(world: World) -> None:
     for task in world.tasks:
         if task.phase is TaskPhase.QUEUED and task.uid not in taken:
             assert not [seat for seat in world.seats if seat.fits(task) and left[seat.key] > 0]
-    assume_all(state, found)
-    assert bindings(state, NOW) == []
+    assert next_binding(state, NOW) is None
 
 
 @settings(max_examples=400)
@@ -96,7 +88,7 @@ def test_the_first_in_line_goes_first(world: World) -> None:
     for task in world.tasks:
         if task.phase is TaskPhase.QUEUED and task.uid not in taken:
             rivals = [tasks[bind.task_uid] for bind in found if seats[bind.agent].fits(task)]
-            assert all(rank(rival) < rank(task) for rival in rivals)
+            assert all(rank(rival, 60) < rank(task, 60) for rival in rivals)
 
 
 @settings(max_examples=400)
@@ -112,9 +104,9 @@ def test_the_order_of_observation_does_not_matter(world: World, random: object) 
 @settings(max_examples=400)
 @given(worlds)
 def test_a_decision_changes_nothing(world: World) -> None:
-    """Bindings that nobody carried out are decided again, the same ones."""
+    """A binding that nobody carried out is decided again, the same one."""
     state = observed(world.observations())
-    assert bindings(state, NOW) == bindings(state, NOW)
+    assert next_binding(state, NOW) == next_binding(state, NOW)
 
 
 @settings(max_examples=400)
@@ -243,7 +235,6 @@ def test_a_failed_write_gives_the_offer_back() -> None:
     """An assumed binding takes a place of the agent until its write has failed."""
     state = state_of(a_task(), seats=[a_seat()])
     (bind,) = bindings(state, NOW)
-    assume_all(state, [bind])
     state.observe_task(a_task(1), NOW)
     assert bindings(state, NOW) == []
     state.settle(bind.task_uid)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.conditions import find
 from agentcorps.core.quarantine import quarantine
-from agentcorps.core.records import AgentRecord, Key
+from agentcorps.core.records import AgentRecord, Key, Target
 from agentcorps.core.scaling import replicas
 from agentcorps.core.statuses import Memory, Refusal, agent_status, pool_status
 from agentcorps.core.why import Availability, candidates_from_state
@@ -121,7 +121,7 @@ def test_a_quarantined_agent_gets_no_work() -> None:
         vacancy = fleet.state.vacancy(key)
         assert vacancy is not None
         assert vacancy.free == 0
-    told = {one.name: one.availability for one in candidates_from_state(fleet.state, POOL)}
+    told = {one.name: one.availability for one in candidates_from_state(fleet.state, Target(*POOL))}
     assert told["crew-0"] is Availability.QUARANTINED
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agentcorps.core import lifecycle
-from agentcorps.core.matching import bindings
 from agentcorps.core.records import Key, Now
+from support.decide import bindings
 from support.strategies import NOW, a_seat, a_task, bound, state_of
 
 

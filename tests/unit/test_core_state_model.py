@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,14 +12,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agentcorps.api.meta import AgentPhase, TaskPhase
 from agentcorps.core import lifecycle
-from agentcorps.core.matching import bindings
-from agentcorps.core.records import AgentRecord, Key, PodRecord, Session, TaskRecord
+from agentcorps.core.matching import next_binding
+from agentcorps.core.records import AgentRecord, Key, PodRecord, Session, Target, TaskRecord
 from agentcorps.core.state import State
-from support.strategies import NOW, POOLS, SKILLS, Seat, a_seat, a_task
+from support.decide import bindings
+from support.strategies import BIG, NOW, POOLS, SKILLS, Seat, a_seat, a_task
 
 TASKS = st.integers(0, 2)
 AGENTS = st.integers(0, 1)
 PICK = st.integers(0, 2**16)
+WHOM: list[dict[str, Any]] = [
+    {"pool": "crew"},
+    {"pool": "band"},
+    {"pool": "", "selector": ()},
+    {"pool": "", "selector": BIG},
+]
+LABELS = [{}, {"size": "big"}, {"size": "small"}]
 POOL_KEYS = [Key("east", pool) for pool in POOLS]
 
 
@@ -60,7 +69,7 @@ class StateModel(RuleBasedStateMachine):
             record = a_task(
                 uid=f"uid-{self.incarnation}",
                 key=key,
-                pool=POOLS[code % 2],
+                **WHOM[code % len(WHOM)],
                 requires=frozenset(SKILLS[: code % 4]),
                 priority=code % 3,
                 input_bytes=70_000 if code % 16 == 15 else 2,
@@ -119,6 +128,7 @@ class StateModel(RuleBasedStateMachine):
             resource_version=self.next_version(),
             pool=POOLS[code % 2],
             capabilities=frozenset(SKILLS[: 1 + code % 3]),
+            labels=LABELS[code % len(LABELS)],
             slots=1 + code % 2,
             draining_since=1.0 if code % 7 == 6 else None,
             phase=phase,
@@ -209,10 +219,9 @@ class StateModel(RuleBasedStateMachine):
     @rule()
     def bind(self) -> None:
         """All bindings that are possible begin to be written."""
-        for found in bindings(self.state, NOW):
+        for found in bindings(self.state):
             task = self.state.tasks[found.task_uid]
             running = lifecycle.bind(task, found.agent, found.pod_uid, found.instance, NOW)
-            self.state.assume(running)
             self.assumed[task.uid] = running
             self.reserved[task.uid] = found.agent
 
@@ -322,25 +331,30 @@ class StateModel(RuleBasedStateMachine):
             ]
             for count in range(4):
                 requires = frozenset(SKILLS[:count])
-                assert self.state.can(pool, requires) == any(requires <= one for one in able)
+                assert self.state.can(Target(*pool), requires) == any(
+                    requires <= one for one in able
+                )
 
     @invariant()
     def nothing_is_left_to_bind_but_what_is_found(self) -> None:
-        """The pools marked as changed are enough: no pair is overlooked, and none is wrong."""
+        """A binding is found if there is any, and it is a right one."""
         reserved = Counter(self.reserved.values())
         seats = {key: self.seat(key, reserved) for key in self.agents}
-        found = bindings(self.state, NOW)
-        given_now = Counter(bind.agent for bind in found)
-        left = {
-            key: seat.places(len(self.running_on(key))) - given_now[key]
-            for key, seat in seats.items()
-        }
-        assert all(count >= 0 for count in left.values())
-        taken = {bind.task_uid for bind in found}
-        for record in self.tasks.values():
-            if self._waits(record) and record.uid not in taken:
-                assert not [key for key, seat in seats.items() if left[key] and seat.fits(record)]
-        assert all(self._waits(self.state.tasks[uid]) for uid in taken)
+        free = [seat for key, seat in seats.items() if seat.places(len(self.running_on(key)))]
+        waiting = [record for record in self.tasks.values() if self._waits(record)]
+        found = next_binding(self.state, NOW)
+        if found is None:
+            assert not [task for task in waiting if any(seat.fits(task) for seat in free)]
+            return
+        task, seat = self.state.tasks[found.task_uid], seats[found.agent]
+        assert task in waiting
+        assert seat in free
+        assert seat.fits(task)
+
+    @invariant()
+    def bindings_under_way_are_counted(self) -> None:
+        """The number of bindings that are being written is that of the model."""
+        assert self.state.binding == len(self.reserved)
 
     def _waits(self, record: TaskRecord) -> bool:
         """Tell whether a Task could be bound now."""

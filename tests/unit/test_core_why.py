@@ -10,8 +10,7 @@ from hypothesis import given
 
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core import lifecycle
-from agentcorps.core.matching import bindings
-from agentcorps.core.records import Key
+from agentcorps.core.records import Target
 from agentcorps.core.why import (
     Availability,
     Candidate,
@@ -21,7 +20,9 @@ from agentcorps.core.why import (
     explain,
     tasks_ahead,
 )
+from support.decide import bindings
 from support.strategies import (
+    BIG,
     DEFECTS,
     NOW,
     World,
@@ -34,9 +35,10 @@ from support.strategies import (
 )
 
 if TYPE_CHECKING:
+    from agentcorps.core.label_selector import Selector
     from agentcorps.core.records import TaskRecord
 
-CREW = Key("east", "crew")
+CREW = Target("east", "crew")
 ABLE = frozenset({"sum", "translate"})
 
 
@@ -68,7 +70,7 @@ def test_agents_are_counted_by_what_speaks_against_them() -> None:
     assert told.message == (
         "3 agents in pool crew: 2 busy (1/1 slots), 1 lacks capability translate"
     )
-    assert told.filters == [
+    assert told.verdicts == [
         ("crew-0", "busy (1/1 slots)"),
         ("crew-1", "busy (1/1 slots)"),
         ("crew-2", "lacks capability translate"),
@@ -114,7 +116,7 @@ def test_a_missing_pool_is_told() -> None:
         now_wall=NOW.wall,
         queue_ahead=0,
     )
-    assert told == Why("PoolNotFound", "there is no AgentPool crew in namespace east", [])
+    assert told[:3] == ("PoolNotFound", "there is no AgentPool crew in namespace east", [])
 
 
 def test_a_backoff_is_told_with_its_end_and_cause() -> None:
@@ -167,20 +169,18 @@ def test_a_task_that_does_not_wait_is_told(task: TaskRecord, message: str) -> No
 def test_what_keeps_work_from_an_agent_is_told(defect: str, verdict: str) -> None:
     """Each thing that is in the way of an agent has its own word."""
     state = state_of(a_task(), seats=[DEFECTS[defect](a_seat())])
-    assert why(a_task(), *candidates_from_state(state, CREW)).filters == [("crew-0", verdict)]
+    assert why(a_task(), *candidates_from_state(state, CREW)).verdicts == [("crew-0", verdict)]
 
 
 @given(worlds)
 def test_who_is_left_waiting_has_no_free_agent(world: World) -> None:
     """After the bindings no agent is called free to a task that still waits."""
     state = observed(world.observations())
-    for bind in bindings(state, NOW):
-        task = state.tasks[bind.task_uid]
-        state.assume(lifecycle.bind(task, bind.agent, bind.pod_uid, bind.instance, NOW))
+    bindings(state)
     for task in state.tasks.values():
         if task.phase is TaskPhase.QUEUED and not state.in_flight(task.uid):
-            candidates = candidates_from_state(state, task.pool_key)
-            verdicts = {verdict for _, verdict in why(task, *candidates).filters}
+            candidates = candidates_from_state(state, task.target)
+            verdicts = {verdict for _, verdict in why(task, *candidates).verdicts}
             assert "free" not in verdicts
 
 
@@ -203,7 +203,7 @@ def test_candidates_are_made_from_listed_agents() -> None:
         _agent("crew-1", {"phase": "Busy", "slotsUsed": 2}),
         _agent("crew-0", {"phase": "Draining"}),
     ]
-    verdicts = dict(why(a_task(), *candidates_from_objects(agents)).filters)
+    verdicts = dict(why(a_task(), *candidates_from_objects(agents)).verdicts)
     assert verdicts == {
         "crew-0": "draining",
         "crew-1": "busy (2/2 slots)",
@@ -230,4 +230,62 @@ def test_who_is_ahead() -> None:
         a_task(4, pool="band"),
         replace(a_task(5, priority=1), phase=TaskPhase.RUNNING),
     ]
-    assert tasks_ahead(mine, others) == 2
+    assert tasks_ahead(mine, others, 60, NOW.wall) == 2
+
+
+def test_each_filter_says_how_many_agents_it_takes_out() -> None:
+    """The filters are told in their order, with what each leaves of the agents."""
+    task = a_task(requires=frozenset({"translate"}))
+    unable = Candidate("crew-4", frozenset({"sum"}), 1, 0, Availability.READY)
+    draining = candidate(3, availability=Availability.DRAINING)
+    told = why(task, candidate(0, used=1), candidate(1, used=1), candidate(2), draining, unable)
+    assert told.cuts == [
+        ("pool crew", 0, 5),
+        ("capabilities", 1, 4),
+        ("ready", 1, 3),
+        ("free slot", 2, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "told"),
+    [
+        (BIG, "1 agent with labels size=big: 1 busy (1/1 slots)"),
+        ((), "1 agent with any labels: 1 busy (1/1 slots)"),
+    ],
+)
+def test_a_selector_is_told_as_kubectl_takes_it(selector: Selector, told: str) -> None:
+    """A task that names labels instead of a pool does not wait for a pool to exist."""
+    task = a_task(pool="", selector=selector)
+    answer = explain(
+        task,
+        pool_exists=False,
+        pool_replicas=0,
+        candidates=[candidate(0, used=1)],
+        now_wall=NOW.wall,
+        queue_ahead=0,
+    )
+    assert (answer.reason, answer.message) == ("NoIdleAgent", told)
+
+
+def test_labels_that_no_agent_has_are_told() -> None:
+    """A selector without any agent is named with the namespace in which it was tried."""
+    answer = why(a_task(pool="", selector=BIG), replicas=0)
+    assert answer.reason == "NoAgentMatches"
+    assert answer.message == "there is no agent with labels size=big in namespace east"
+
+
+def test_candidates_of_a_selector_come_from_all_pools() -> None:
+    """Agents of any pool, and those that stand alone, are looked at if their labels match."""
+    labels = {"size": "big"}
+    seats = [a_seat(0, labels=labels), a_seat(1, pool="", labels=labels), a_seat(2)]
+    found = candidates_from_state(state_of(seats=seats), Target("east", "", BIG))
+    assert [one.name for one in found] == ["crew-0", "crew-1"]
+
+
+def test_who_rests_is_not_in_line() -> None:
+    """A task in its back-off is ahead of nobody, and has nobody ahead of it."""
+    error = lifecycle.requeue(bound(a_task(0), a_seat()), "AgentError", "", counted=True, now=NOW)
+    assert tasks_ahead(a_task(1), [error], 60, NOW.wall) == 0
+    assert tasks_ahead(error, [a_task(1, priority=9)], 60, NOW.wall) == 0
+    assert tasks_ahead(a_task(1), [error], 60, NOW.wall + 5) == 1

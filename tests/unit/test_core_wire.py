@@ -15,8 +15,8 @@ from agentcorps.api.meta import AgentPhase, TaskPhase
 from agentcorps.api.validation import parse_task
 from agentcorps.core import lifecycle, wire
 from agentcorps.core.digest import canonical_digest
-from agentcorps.core.records import Key, Limits, Now, TaskRecord
-from support.strategies import NOW, a_seat, a_task, bound, json_values
+from agentcorps.core.records import Key, Limits, Now, Target, TaskRecord
+from support.strategies import BIG, NOW, a_seat, a_task, bound, json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -242,7 +242,8 @@ def _deep(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("pool", None, "spec.pool is missing"),
+        ("pool", None, "spec must have either pool or agentSelector"),
+        ("agentSelector", {}, "spec must have either pool or agentSelector"),
         ("input", ["secret"], "spec.input must be an object"),
         ("input", {"secret": float("nan")}, "spec.input is not JSON"),
         ("input", _deep(5_000), "spec.input is nested too deeply"),
@@ -383,3 +384,11 @@ def test_a_result_stands_in_the_status_with_its_digest(result: object) -> None:
     assert status["result"] == result
     assert status["resultDigest"] == canonical_digest(result)
     assert "result" not in wire.task_status(done)
+
+
+def test_a_selector_stands_instead_of_a_pool() -> None:
+    """A Task with an agentSelector is for the agents that it matches, and counts for no pool."""
+    spec = {"agentSelector": {"matchLabels": {"size": "big"}}, "affinityKey": "session-4"}
+    record = wire.task_record({"metadata": METADATA, "spec": spec, "status": {}})
+    assert (record.invalid, record.pool, record.affinity_key) == ("", "", "session-4")
+    assert record.target == Target(record.key.namespace, "", BIG)

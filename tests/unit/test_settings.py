@@ -24,6 +24,7 @@ def test_defaults() -> None:
     assert (settings.log_level, settings.log_format) == ("INFO", "json")
     assert settings.lease_seconds == 15
     assert (settings.renew_seconds, settings.retry_seconds) == (10, 2)
+    assert settings.aging_seconds == 60
     assert settings.pod_ip == ""
     assert settings.identity
 
@@ -44,6 +45,7 @@ def test_everything_can_be_set() -> None:
         AGENTCORPS_LEASE_RETRY_SECONDS="4",
         AGENTCORPS_KUBECONFIG="/some/config",
         AGENTCORPS_CONTEXT="there",
+        AGENTCORPS_AGING_SECONDS="7.5",
     )
     assert settings.identity == "operator-7"
     assert settings.pod_ip == "10.1.0.7"
@@ -51,6 +53,7 @@ def test_everything_can_be_set() -> None:
     assert (settings.gateway_port, settings.probe_port) == (9443, 9080)
     assert settings.gateway_url == "https://gate.example:1"
     assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
+    assert settings.aging_seconds == 7.5
     assert settings.lease_seconds == 30
     assert (settings.renew_seconds, settings.retry_seconds) == (20.5, 4)
     assert (settings.kubeconfig, settings.context) == ("/some/config", "there")
@@ -71,6 +74,7 @@ def test_everything_can_be_set() -> None:
         ("AGENTCORPS_GATEWAY_URL", "https://host:port"),
         ("AGENTCORPS_LOG_LEVEL", "LOUD"),
         ("AGENTCORPS_LOG_FORMAT", "xml"),
+        ("AGENTCORPS_AGING_SECONDS", "0"),
         ("AGENTCORPS_LEASE_SECONDS", "nan"),
         ("AGENTCORPS_LEASE_SECONDS", "0"),
         ("AGENTCORPS_LEASE_RENEW_SECONDS", "15"),

@@ -13,6 +13,10 @@ MAX_RESULT_BYTES: Final = 64 * 1024
 MAX_MESSAGE_LENGTH: Final = 1024
 """Characters of a `message` in a status; `clip_message` cuts to it."""
 
+DEFAULT_AGING_SECONDS: Final = 60.0
+"""Seconds of waiting that are worth one step of a Task's priority, unless the operator is set
+otherwise."""
+
 MAX_LABEL_LENGTH: Final = 63
 MAX_ID_LENGTH: Final = 128
 """Characters of a reason, a UID, an instance or a digest in a status."""

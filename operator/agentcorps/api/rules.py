@@ -98,7 +98,7 @@ PoolName = Annotated[
         ),
     ),
 ]
-_LabelValue = Annotated[
+LabelValue = Annotated[
     str,
     Field(
         max_length=MAX_LABEL_LENGTH,
@@ -114,7 +114,7 @@ _KEYS = cel(
     "keys must have the form [prefix/]name: the name of at most 63 letters, digits, '-', '_'"
     " and '.', the prefix a DNS name",
 )
-Labels = Annotated[dict[str, _LabelValue], Field(max_length=64, json_schema_extra=validated(_KEYS))]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=64, json_schema_extra=validated(_KEYS))]
 Annotations = Annotated[
     dict[str, Annotated[str, Field(max_length=65536)]],
     Field(max_length=64, json_schema_extra=validated(_KEYS)),

@@ -16,8 +16,14 @@ from agentcorps.api.meta import (
     TaskPhase,
     Timestamp,
 )
-from agentcorps.api.names import MAX_INPUT_BYTES, MAX_LABEL_LENGTH, MAX_RESULT_BYTES
+from agentcorps.api.names import (
+    MAX_INPUT_BYTES,
+    MAX_LABEL_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_RESULT_BYTES,
+)
 from agentcorps.api.rules import Capability, PoolName, cel, immutable, validated
+from agentcorps.api.selector import LabelSelector
 
 MAX_ATTEMPTS_KEPT = 5
 MAX_ATTEMPT_MESSAGE_LENGTH = 256
@@ -110,13 +116,19 @@ class TaskSpec(ApiModel):
         json_schema_extra=validated(
             *immutable(
                 "pool",
+                "agentSelector",
                 "requires",
                 "input",
                 "priority",
                 "queueTimeoutSeconds",
+                "affinityKey",
                 "timeoutSeconds",
                 "retry",
                 "ttlSecondsAfterFinished",
+            ),
+            cel(
+                "has(self.pool) != has(self.agentSelector)",
+                "give either pool or agentSelector: they say which agents may do the work",
             ),
             cel(
                 "!oldSelf.cancel || self.cancel",
@@ -126,8 +138,16 @@ class TaskSpec(ApiModel):
         )
     )
 
-    pool: PoolName = Field(
-        description="Name of the AgentPool, in the same namespace, whose agents do the work."
+    pool: PoolName | None = Field(
+        default=None,
+        description="Name of the AgentPool, in the same namespace, whose agents do the work. Either"
+        " this or agentSelector must be given.",
+    )
+    agent_selector: LabelSelector | None = Field(
+        default=None,
+        description="Instead of pool: labels of the Agents, in the same namespace, that may do the"
+        " work, whatever pool they belong to, and those that stand alone. No pool is scaled for"
+        " such a Task.",
     )
     requires: Annotated[tuple[Capability, ...], Strict(strict=False)] = Field(
         default=(),
@@ -140,7 +160,19 @@ class TaskSpec(ApiModel):
         description=f"What the agent gets: a JSON object of at most {MAX_INPUT_BYTES} bytes.",
     )
     priority: int = Field(
-        default=0, ge=-1000, le=1000, description="Higher goes first; among equals the older one."
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Higher goes first; among equals the older one. A waiting Task gains one step a"
+        " minute (the operator's agingSeconds), so that none waits for ever.",
+    )
+    affinity_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_NAME_LENGTH,
+        description="Tasks with the same key go to the agent that served the key last, if it is"
+        " free; a busy one is not waited for. A pseudonym, such as the id of a session: it is not"
+        " kept secret.",
     )
     queue_timeout_seconds: int | None = Field(
         default=None,
@@ -265,7 +297,7 @@ class TaskStatus(ApiModel):
 
 
 class Task(Resource):
-    """One unit of work: bound to an agent of its pool, executed there, its result in status."""
+    """One unit of work: bound to an agent, executed there, its result in status."""
 
     api_version: Literal["agentcorps.dev/v1alpha1"] = "agentcorps.dev/v1alpha1"
     kind: Literal["Task"] = "Task"

@@ -7,30 +7,32 @@ from typing import TYPE_CHECKING
 
 from agentcorps.api.kinds import AGENT, AGENT_POOL, TASK
 from agentcorps.api.meta import LABEL_POOL, TaskPhase
+from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.cli.errors import InputError, NotFoundError
 from agentcorps.cli.model import status_of
 from agentcorps.core.defaults import adopt, to_api
 from agentcorps.core.fields import Malformed
+from agentcorps.core.label_selector import selector_text
 from agentcorps.core.story import next_step
-from agentcorps.core.waiting import rank
-from agentcorps.core.why import candidates_from_objects, explain
+from agentcorps.core.why import candidates_from_objects, explain, tasks_ahead
 from agentcorps.core.wire import agent_record, pool_record, task_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from agentcorps.cli.cluster import Cluster
     from agentcorps.cli.model import Object
     from agentcorps.core.records import Limits, PoolRecord, TaskRecord
 
 
-def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
+def explain_task(
+    cluster: Cluster, task: Object, now_wall: float, aging_seconds: float = DEFAULT_AGING_SECONDS
+) -> Object:
     """Read what decides about a Task, and say why it is where it is.
 
     Args:
         cluster: Where the Task is.
         task: The Task.
         now_wall: Seconds since the Unix epoch.
+        aging_seconds: What the operator is set to.
 
     Raises:
         InputError: The Task's status cannot be read.
@@ -41,24 +43,27 @@ def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
         raise InputError(
             f"task {task['metadata']['name']!r} cannot be explained: {error}"
         ) from error
-    pool = _pool(cluster, record.pool)
+    pool = _pool(cluster, record.pool) if record.pool else None
     known = _pool_record(pool)
     record = adopt(record, known)
-    running = _tasks(cluster, record.pool, TaskPhase.RUNNING)
-    queued = _tasks(cluster, record.pool, TaskPhase.QUEUED)
-    agents = [] if pool is None else _agents(cluster, record.pool)
+    running = _tasks(cluster, record, TaskPhase.RUNNING)
+    waits = record.phase is TaskPhase.QUEUED
+    queued = _tasks(cluster, record, TaskPhase.QUEUED) if waits else []
+    agents = [] if record.pool and pool is None else _agents(cluster, record)
+    ahead = tasks_ahead(record, queued, aging_seconds, now_wall)
     why = explain(
         record,
         pool_exists=pool is not None,
         pool_replicas=0 if known is None else known.replicas,
         candidates=candidates_from_objects(agents, running),
         now_wall=now_wall,
-        queue_ahead=_ahead(record, queued),
+        queue_ahead=ahead,
     )
     return {
         "namespace": record.key.namespace,
         "name": record.key.name,
         "pool": record.pool,
+        "agentSelector": selector_text(record.selector),
         "phase": record.phase.value,
         "reason": why.reason,
         "message": why.message,
@@ -69,7 +74,9 @@ def explain_task(cluster: Cluster, task: Object, now_wall: float) -> Object:
         "retryLimit": record.retry_limit,
         "limits": _limits(record),
         "attempts": status_of(task).get("attempts", []),
-        "agents": [{"name": name, "verdict": verdict} for name, verdict in why.filters],
+        "ahead": ahead,
+        "filters": [cut._asdict() for cut in why.cuts],
+        "agents": [{"name": name, "verdict": verdict} for name, verdict in why.verdicts],
     }
 
 
@@ -115,17 +122,21 @@ def _set_names(limits: Limits) -> frozenset[str]:
     return frozenset(told) | {f"retry.{name}" for name in told.get("retry", ())}
 
 
-def _agents(cluster: Cluster, pool: str) -> list[Object]:
+def _agents(cluster: Cluster, task: TaskRecord) -> list[Object]:
+    query = f"{LABEL_POOL}={task.pool}" if task.pool else selector_text(task.selector)
     found = []
-    for item in cluster.list_all(AGENT, cluster.namespace, labelSelector=f"{LABEL_POOL}={pool}"):
+    for item in cluster.list_all(AGENT, cluster.namespace, labelSelector=query):
         with suppress(Malformed):
-            if agent_record(item).pool == pool:
+            if not task.pool or agent_record(item).pool == task.pool:
                 found.append(item)
     return found
 
 
-def _tasks(cluster: Cluster, pool: str, phase: TaskPhase) -> list[TaskRecord]:
-    query = f"spec.pool={pool},status.phase={phase.value}"
+def _tasks(cluster: Cluster, task: TaskRecord, phase: TaskPhase) -> list[TaskRecord]:
+    """Tasks in a phase: the Queued ones that may stand in line with it, or all that run."""
+    query = f"status.phase={phase.value}"
+    if task.pool and phase is TaskPhase.QUEUED:
+        query = f"spec.pool={task.pool},{query}"
     records = []
     for page in cluster.pages(TASK, cluster.namespace, fieldSelector=query):
         for item in page["items"]:
@@ -134,9 +145,3 @@ def _tasks(cluster: Cluster, pool: str, phase: TaskPhase) -> list[TaskRecord]:
             ):  # another Task that cannot be read says nothing about this one
                 records.append(task_record(item))
     return records
-
-
-def _ahead(record: TaskRecord, queued: Iterable[TaskRecord]) -> int:
-    if record.phase is not TaskPhase.QUEUED:
-        return 0
-    return sum(1 for other in queued if rank(other) < rank(record))

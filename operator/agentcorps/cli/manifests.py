@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agentcorps.api.meta import ApiModel
 
 MODELS: Mapping[Kind, type[ApiModel]] = {AGENT: Agent, AGENT_POOL: AgentPool, TASK: Task}
+_WHOM = ("pool", "agentSelector")
+"""Fields of a Task's spec that say which agents may do the work: exactly one must be given."""
 _SENT = ("apiVersion", "kind", "metadata", "spec")
 _STAMPED = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"})
 
@@ -30,6 +32,9 @@ class TaskSettings:
     """What the command line says about Tasks; None leaves the document's value or the default."""
 
     pool: str | None = None
+    agent_selector: tuple[str, ...] = ()
+    """Labels of the agents, as KEY=VALUE; instead of ``pool``."""
+    affinity_key: str | None = None
     requires: tuple[str, ...] = ()
     priority: int | None = None
     queue_timeout_seconds: int | None = None
@@ -42,8 +47,11 @@ class TaskSettings:
 
     def spec(self) -> dict[str, Any]:
         """Return the fields of a Task's spec that were given."""
+        labels = labels_from(self.agent_selector, "--agent-selector")
         fields = {
             "pool": self.pool,
+            "agentSelector": {"matchLabels": labels} if labels else None,
+            "affinityKey": self.affinity_key,
             "requires": list(self.requires) or None,
             "priority": self.priority,
             "queueTimeoutSeconds": self.queue_timeout_seconds,
@@ -116,7 +124,10 @@ def labels_from(pairs: Iterable[str], option: str) -> dict[str, str]:
 def _task(
     place: str, metadata: Mapping[str, Any], spec: Mapping[str, Any], settings: TaskSettings
 ) -> Document:
-    merged = {**spec, **settings.spec()}
+    given = settings.spec()
+    # Whom the options name stands instead of whom the document names.
+    whom = () if given.keys().isdisjoint(_WHOM) else _WHOM
+    merged = {key: value for key, value in spec.items() if key not in whom} | given
     body = {
         "apiVersion": TASK.api_version,
         "kind": TASK.kind,
@@ -124,8 +135,11 @@ def _task(
         "spec": merged,
     }
     task = Document(body, place)
-    if "pool" not in merged:
-        task.refuse("names no pool: add --pool, or spec.pool")
+    named = [field for field in _WHOM if field in merged]
+    if not named:
+        task.refuse("names no pool: add --pool, or spec.pool (or else --agent-selector)")
+    if len(named) > 1:
+        task.refuse("names both a pool and an agentSelector: leave one of them out")
     _check_size(task)
     return task
 
@@ -139,7 +153,7 @@ def _named(metadata: Mapping[str, Any], pool: Any, settings: TaskSettings) -> di
         named["generateName"] = settings.generate_name
         named.pop("name", None)
     elif not (named.get("name") or named.get("generateName")):
-        named["generateName"] = f"{pool}-"
+        named["generateName"] = f"{pool or 'task'}-"
     labels = labels_from(settings.labels, "--label")
     if labels:
         named["labels"] = {**(named.get("labels") or {}), **labels}

@@ -40,7 +40,7 @@ class _TaskFacts:
     def __init__(self, task: Object) -> None:
         status, namespace = status_of(task), task["metadata"]["namespace"]
         self.phase = str(status.get("phase", TaskPhase.QUEUED))
-        self.pool = (namespace, task["spec"]["pool"])
+        self.pool = (namespace, task["spec"].get("pool", ""))
         self.agent = (namespace, status.get("agentName", ""))
 
 

@@ -86,7 +86,7 @@ def _limit(*path: str, default: int) -> Callable[[Object], object]:
 
 
 COLUMNS = (
-    Column("POOL", lambda item: item["spec"]["pool"]),
+    Column("POOL", lambda item: item["spec"].get("pool", "")),
     Column("PHASE", lambda item: status_of(item).get("phase", TaskPhase.QUEUED.value)),
     Column("REASON", _cell("reason")),
     Column("AGENT", _cell("agentName")),

@@ -77,6 +77,22 @@ class Fields:
     """What the Tasks are; an option goes before what a file says."""
 
     pool: Annotated[str | None, pool_option("Pool whose agents do the work.")] = None
+    agent_selector: Annotated[
+        list[str],
+        typer.Option(
+            "--agent-selector",
+            metavar="KEY=VALUE",
+            help="Instead of a pool: label that the agents must have; repeatable.",
+        ),
+    ] = field(default_factory=list)
+    affinity_key: Annotated[
+        str | None,
+        typer.Option(
+            "--affinity-key",
+            metavar="KEY",
+            help="Prefer the agent that served this key last, such as a session's id.",
+        ),
+    ] = None
     requires: Annotated[
         list[str],
         typer.Option(
@@ -123,6 +139,8 @@ class Fields:
         """Return them as the manifests need them."""
         return TaskSettings(
             pool=self.pool,
+            agent_selector=tuple(self.agent_selector),
+            affinity_key=self.affinity_key,
             requires=tuple(self.requires),
             priority=self.priority,
             queue_timeout_seconds=self.queue_timeout_seconds,

@@ -2,11 +2,13 @@
 
 import time
 from datetime import datetime
+from typing import Annotated
 
 import typer
 
 from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import TaskPhase
+from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.api.task import MAX_CRASHES
 from agentcorps.cli import overview
 from agentcorps.cli.connection import connect
@@ -37,6 +39,11 @@ LIMITS = (
     Column("VALUE", lambda row: row["value"]),
     Column("FROM", lambda row: row["from"]),
 )
+FILTERS = (
+    Column("FILTER", lambda row: row["filter"]),
+    Column("OUT", lambda row: row["out"]),
+    Column("LEFT", lambda row: row["left"]),
+)
 AGENTS = (Column("AGENT", lambda row: row["name"]), Column("VERDICT", lambda row: row["verdict"]))
 
 
@@ -50,9 +57,19 @@ def why(
     *,
     connection: Connection,
     operator_namespace: OperatorNamespace = overview.OPERATOR_NAMESPACE,
+    aging_seconds: Annotated[
+        float,
+        typer.Option(
+            "--aging-seconds",
+            metavar="SECONDS",
+            min=0.001,
+            help="The operator's agingSeconds, where the chart sets another value: decides which"
+            " Tasks are ahead.",
+        ),
+    ] = DEFAULT_AGING_SECONDS,
     printing: Printing,
 ) -> None:
-    """Say why a Task waits, runs or ended as it did, and what each agent of its pool is up to.
+    """Say why a Task waits, runs or ended as it did, and what each agent for it is up to.
 
     It is computed from the objects by the same code that decides in the operator.
     """
@@ -62,7 +79,7 @@ def why(
 
     with connect(connection) as cluster:
         task = cluster.get(TASK, bare_name(name))
-        answer = explain_task(cluster, task, time.time())
+        answer = explain_task(cluster, task, time.time(), aging_seconds)
         answer["operator"] = overview.operator(cluster, operator_namespace)
     if printing.output is Format.JSON:
         emit(to_json(answer))
@@ -90,6 +107,8 @@ def show(answer: Object, *, color: bool) -> None:
         emit("")
         print_table(ATTEMPTS, answer["attempts"], color=color)
     if waits and answer["agents"]:
+        emit("")
+        print_table(FILTERS, answer["filters"], color=color)
         emit("")
         print_table(AGENTS, answer["agents"], color=color)
     emit("")

@@ -7,14 +7,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from agentcorps.core import deadlines, matching, retention
 
 if TYPE_CHECKING:
     from agentcorps.control.apply import TaskApplier
+    from agentcorps.core.records import Now
     from agentcorps.core.state import State
     from agentcorps.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+MAX_CONCURRENT_BINDINGS: Final = 64
+"""Bindings whose write is under way, over all namespaces."""
 
 
 class AssignTasks:
@@ -30,9 +38,23 @@ class AssignTasks:
         now = self._clock.now()
         for due in deadlines.due(self._state, now):
             self._applier.start(due)
-        for binding in matching.bindings(self._state, now):
-            self._applier.start(binding)
+        self._bind(now)
         for refused in retention.overflow(self._state):
             self._applier.start(refused)
         next_due = deadlines.next_due(self._state)
         return None if next_due is None else next_due - now.monotonic
+
+    def _bind(self, now: Now) -> None:
+        """Begin bindings, in turn, while there is room for their writes.
+
+        What finds no room now is decided when a write has ended. So whoever has one task behind
+        another's ten thousand waits for one turn, and reports of agents wait behind a few writes.
+        """
+        while self._state.binding < MAX_CONCURRENT_BINDINGS:
+            binding = matching.next_binding(self._state, now)
+            if binding is None:
+                return
+            self._applier.start(binding)
+            if not self._state.in_flight(binding.task_uid):
+                log.error("a binding was not begun", uid=binding.task_uid)
+                return

@@ -1,28 +1,26 @@
-"""Where the waiting tasks of one pool meet its vacant agents."""
+"""Where the waiting tasks for one target meet the agents that may serve them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from agentcorps.core.roster import Roster
-from agentcorps.core.waiting import WaitingLine, rank
+from agentcorps.core.waiting import WaitingLine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
+    from agentcorps.core.lazyheap import Entry, Rank
     from agentcorps.core.records import TaskRecord
-    from agentcorps.core.roster import Vacancy
-
-
-class Pair(NamedTuple):
-    """A task and the name of the agent that is to get it."""
-
-    task: TaskRecord
-    agent: str
+    from agentcorps.core.roster import Capabilities, Vacancy
 
 
 class Board:
-    """One pool's waiting line and roster, kept in step."""
+    """One waiting line and one roster, kept in step.
+
+    Every method costs O(log n) in tasks and agents, times the number of different sets of
+    capabilities among the agents (or required by the tasks).
+    """
 
     def __init__(self) -> None:
         self._line = WaitingLine()
@@ -34,21 +32,22 @@ class Board:
         return self._line.is_empty and self._roster.is_empty
 
     @property
-    def waiting(self) -> int:
-        """Number of tasks that could be bound now, were there agents."""
-        return len(self._line)
+    def is_idle(self) -> bool:
+        """True when no task waits."""
+        return self._line.is_empty
 
-    def add_task(self, record: TaskRecord) -> None:
+    @property
+    def agents(self) -> Collection[str]:
+        """Names of the connected agents."""
+        return self._roster.names()
+
+    def add_task(self, record: TaskRecord, place: Rank) -> None:
         """Let a task wait."""
-        self._line.add(record.uid, record.requires, rank(record))
+        self._line.add(record.uid, record.requires, place)
 
     def remove_task(self, record: TaskRecord) -> None:
         """Take a task out of the line."""
         self._line.remove(record.uid, record.requires)
-
-    def vacancy(self, agent: str) -> Vacancy | None:
-        """What an agent can take now; None when it is not connected."""
-        return self._roster.get(agent)
 
     def put_agent(self, agent: str, vacancy: Vacancy) -> None:
         """Add an agent, or change what it can take."""
@@ -65,37 +64,15 @@ class Board:
         if known is not None and not self._roster.has(known.capabilities):
             self._line.close_front(known.capabilities)
 
-    def match(
-        self, task: Callable[[str], TaskRecord], avoid: Callable[[TaskRecord], str]
-    ) -> list[Pair]:
-        """Pair waiting tasks with vacant agents, best task first; changes nothing.
-
-        One pair costs O(log n) in tasks and agents (times the number of different capability sets).
-        """
-        pairs: list[Pair] = []
-        before: dict[str, Vacancy] = {}
-        while (pair := self._next(task, avoid)) is not None:
-            vacancy = self._roster.get(pair.agent)
-            if vacancy is None:
-                break
-            before.setdefault(pair.agent, vacancy)
-            self.remove_task(pair.task)
-            taken = vacancy._replace(free=vacancy.free - 1, used=vacancy.used + 1)
-            self._roster.put(pair.agent, taken)
-            pairs.append(pair)
-        for pair in pairs:
-            self.add_task(pair.task)
-        for agent, vacancy in before.items():
-            self._roster.put(agent, vacancy)
-        return pairs
-
-    def _next(
-        self, task: Callable[[str], TaskRecord], avoid: Callable[[TaskRecord], str]
-    ) -> Pair | None:
+    def head(self) -> Entry[str] | None:
+        """The first task in line that some agent can take now; None when there is none."""
         heads = map(self._line.first, self._roster.vacant_classes())
-        head = min((entry for entry in heads if entry is not None), default=None)
-        if head is None:
-            return None
-        record = task(head.item)
-        agent = self._roster.best(record.requires, avoid(record))
-        return None if agent is None else Pair(record, agent)
+        return min((entry for entry in heads if entry is not None), default=None)
+
+    def first_for(self, capabilities: Capabilities) -> Entry[str] | None:
+        """The first task in line that a connected agent with these capabilities can serve."""
+        return self._line.first(capabilities)
+
+    def best(self, requires: Capabilities, *, avoid: str, prefer: str) -> str | None:
+        """The best agent that can take such a task now; see ``Roster.best``."""
+        return self._roster.best(requires, avoid=avoid, prefer=prefer)

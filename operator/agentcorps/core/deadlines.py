@@ -12,7 +12,7 @@ from agentcorps.core.why import Candidate, candidates_from_state, explain, waiti
 
 if TYPE_CHECKING:
     from agentcorps.core.actions import TaskAction
-    from agentcorps.core.records import Key, Now, TaskRecord
+    from agentcorps.core.records import Now, Target, TaskRecord
     from agentcorps.core.state import State
 
 EXPLAIN_SECONDS: Final = 5.0
@@ -53,7 +53,7 @@ class _Look:
     def __init__(self, state: State, now: Now) -> None:
         self._state = state
         self._now = now
-        self._candidates: dict[Key, list[Candidate]] = {}
+        self._candidates: dict[Target, list[Candidate]] = {}
 
     def at(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:
         """What is due for a Task, and the monotonic time of the next look."""
@@ -143,20 +143,20 @@ class _Look:
         return waiting_reason(
             record,
             pool_exists=pool is not None,
-            able=coming or self._state.can(key, record.requires),
+            able=coming or self._state.can(record.target, record.requires),
             now_wall=self._now.wall,
         )
 
     def _message(self, record: TaskRecord) -> str:
-        key = record.pool_key
-        if key not in self._candidates:
-            self._candidates[key] = candidates_from_state(self._state, key)
-        pool = self._state.pools.get(key)
+        target = record.target
+        if target not in self._candidates:
+            self._candidates[target] = candidates_from_state(self._state, target)
+        pool = self._state.pools.get(record.pool_key)
         return explain(
             record,
             pool_exists=pool is not None,
             pool_replicas=0 if pool is None else pool.replicas,
-            candidates=self._candidates[key],
+            candidates=self._candidates[target],
             now_wall=self._now.wall,
             queue_ahead=0,
         ).message

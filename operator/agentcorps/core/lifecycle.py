@@ -16,11 +16,11 @@ from agentcorps.core.records import Attempt
 if TYPE_CHECKING:
     from agentcorps.core.records import Key, Now, TaskRecord
 
-_NO_FAULT: Final = frozenset(
+NO_FAULT: Final = frozenset(
     {TaskReason.AGENT_STOPPED, TaskReason.NOT_DELIVERED, TaskReason.EVICTED}
 )
 """Ends of an attempt that say nothing against the pair of task and agent."""
-_NO_BACKOFF: Final = _NO_FAULT | {TaskReason.AGENT_LOST}
+_NO_BACKOFF: Final = NO_FAULT | {TaskReason.AGENT_LOST}
 """Ends of an attempt that say nothing against the task, so that it may be tried again at once."""
 
 
@@ -227,7 +227,7 @@ def not_before(record: TaskRecord) -> float:
 
 def avoided_agent(record: TaskRecord) -> str:
     """Name of the agent that just lost or failed the Task; empty when there is none."""
-    if not record.attempts or record.attempts[-1].reason in _NO_FAULT:
+    if not record.attempts or record.attempts[-1].reason in NO_FAULT:
         return ""
     return record.attempts[-1].agent_name
 

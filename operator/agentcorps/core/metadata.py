@@ -58,3 +58,9 @@ def controller_of(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
             text(owner, "name", "metadata.ownerReferences.name")
             return owner
     return {}
+
+
+def labels_of(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels, those that are text: the API server admits no others."""
+    labels = section(metadata, "labels", "metadata.labels")
+    return {key: value for key, value in labels.items() if isinstance(value, str)}

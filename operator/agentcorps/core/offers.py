@@ -15,6 +15,8 @@ class Offers:
         self._open: dict[Key, int] = {}
         self._reserved: dict[Key, set[str]] = {}
         self._held: dict[Key, set[str]] = {}
+        self.promised = 0
+        """Places that are promised, over all agents."""
 
     def open(self, agent: Key, free: int) -> None:
         """A poll asks for up to ``free`` tasks."""
@@ -26,7 +28,9 @@ class Offers:
 
     def reserve(self, agent: Key, uid: str) -> None:
         """Promise one place to a Task whose binding is being written."""
-        self._reserved.setdefault(agent, set()).add(uid)
+        reserved = self._reserved.setdefault(agent, set())
+        self.promised += uid not in reserved
+        reserved.add(uid)
 
     def hold(self, agent: Key, uid: str) -> None:
         """Keep the place of a Task whose end is being written: it is bound until that is done."""
@@ -46,6 +50,7 @@ class Offers:
         if uid not in reserved:
             return
         reserved.discard(uid)
+        self.promised -= 1
         if not reserved:
             del self._reserved[agent]
         if used and agent in self._open:

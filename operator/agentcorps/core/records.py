@@ -15,6 +15,8 @@ from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentcorps.core.label_selector import Selector
+
 
 class Key(NamedTuple):
     """Namespace and name of an object."""
@@ -25,6 +27,20 @@ class Key(NamedTuple):
     def __str__(self) -> str:
         """``namespace/name``, as people write it."""
         return f"{self.namespace}/{self.name}"
+
+
+class Target(NamedTuple):
+    """The agents that a Task is for: those of a pool, or those whose labels a selector matches."""
+
+    namespace: str
+    pool: str
+    """Name of the pool; empty where a selector stands instead."""
+    selector: Selector = ()
+
+    @property
+    def pool_key(self) -> Key:
+        """The pool, where one is named."""
+        return Key(self.namespace, self.pool)
 
 
 class Now(NamedTuple):
@@ -76,6 +92,7 @@ class TaskRecord:
     generation: int
     created: float
     pool: str
+    """Name of the pool; empty where ``selector`` says which agents may do the work."""
     requires: frozenset[str]
     priority: int
     timeout_seconds: int
@@ -112,11 +129,19 @@ class TaskRecord:
     """What the Task's spec says of its limits."""
     inherited: Limits = UNSET
     """What of its pool's defaults holds: ``status.poolDefaults``."""
+    selector: Selector = ()
+    affinity_key: str = ""
+    """Tasks of one key go to the same agent if it is free; empty: to any."""
 
     @property
     def pool_key(self) -> Key:
-        """The pool whose agents do the work."""
+        """The pool whose agents do the work; one without a name where a selector stands instead."""
         return Key(self.key.namespace, self.pool)
+
+    @property
+    def target(self) -> Target:
+        """The agents that may do the work."""
+        return Target(self.key.namespace, self.pool, self.selector)
 
     @property
     def agent(self) -> Key:
@@ -159,6 +184,7 @@ class AgentRecord:
     self_fence_seconds: int | None = None
     quarantined: bool = False
     """Its status says Healthy=False: it gets no task until it is made anew."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pool_key(self) -> Key:

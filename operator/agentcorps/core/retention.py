@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.core.actions import DeleteTask, Finish
 from agentcorps.core.lifecycle import refusal
+from agentcorps.core.records import Target
 
 if TYPE_CHECKING:
     from agentcorps.core.records import Now, PoolRecord
@@ -31,7 +32,8 @@ DELETED_SHARE: Final = 0.1
 def overflow(state: State) -> list[Finish]:
     """Decide which Tasks are refused; looks only at pools that got more, or a lower limit.
 
-    To be asked after the bindings: a Task that an agent takes at once does not wait.
+    To be asked after the bindings: a Task that an agent takes at once does not wait. Nor does one
+    that an agent could take, and that waits its turn for the write of its binding.
     """
     refused: list[Finish] = []
     for key in state.ledger.grown():
@@ -39,7 +41,7 @@ def overflow(state: State) -> list[Finish]:
         excess = 0 if pool is None or pool.invalid else state.ledger.untried(key) - pool.max_queued
         if pool is None or excess <= 0:
             state.ledger.counted(key)
-        else:
+        elif not state.could_bind(Target(*key)):
             refused += _refuse(state, pool, min(excess, MOST_REFUSED))
     return refused
 

@@ -1,4 +1,4 @@
-"""The agents of one pool that can take a task now, best first."""
+"""The agents for one target that can take a task now, best first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentcorps.core.lazyheap import LazyHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from agentcorps.core.lazyheap import Entry
 
@@ -23,10 +23,16 @@ class Vacancy(NamedTuple):
     used: int
     """Tasks that it runs."""
     idle_since: float
+    """Wall time."""
+    success: float = 1.0
+    """Recent success rate, 0 to 1."""
 
-    def rank(self, agent: str) -> tuple[int, float, str]:
-        """Place among the vacant agents: fewest running tasks, longest idle, then by name."""
-        return (self.used, self.idle_since, agent)
+    def rank(self, agent: str) -> tuple[int, float, float, str]:
+        """Place among the vacant agents, lower first.
+
+        Fewest running tasks, highest recent success rate, longest idle, then by name.
+        """
+        return (self.used, -self.success, self.idle_since, agent)
 
 
 class Roster:
@@ -77,12 +83,24 @@ class Roster:
         """Whether a connected agent has exactly these capabilities."""
         return capabilities in self._members
 
+    def names(self) -> Collection[str]:
+        """Connected agents."""
+        return self._vacancies.keys()
+
     def vacant_classes(self) -> Iterator[Capabilities]:
         """Sets of capabilities of which at least one agent can take a task now."""
         return iter(self._vacant)
 
-    def best(self, requires: Capabilities, avoid: str) -> str | None:
-        """The best agent that can take such a task now; ``avoid`` only if there is no other."""
+    def best(self, requires: Capabilities, *, avoid: str, prefer: str) -> str | None:
+        """The best agent that can take such a task now.
+
+        Args:
+            requires: What the agent must have.
+            avoid: Name of an agent that is taken only if there is no other.
+            prefer: Name of an agent that is taken if it can, wherever it stands.
+        """
+        if prefer != avoid and self._can_take(prefer, requires):
+            return prefer
         winner: Entry[str] | None = None
         avoided = False
         for capabilities, heap in self._vacant.items():
@@ -97,6 +115,10 @@ class Roster:
         if winner is not None:
             return winner.item
         return avoid if avoided else None
+
+    def _can_take(self, agent: str, requires: Capabilities) -> bool:
+        vacancy = self._vacancies.get(agent)
+        return vacancy is not None and vacancy.free > 0 and requires <= vacancy.capabilities
 
     @staticmethod
     def _second(heap: LazyHeap[str], first: Entry[str]) -> Entry[str] | None:

@@ -10,13 +10,14 @@ from agentcorps.api.meta import AgentPhase
 from agentcorps.core.members import Members
 from agentcorps.core.offers import Offers
 from agentcorps.core.roster import Vacancy
+from agentcorps.core.success import SuccessRates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from agentcorps.core.boards import Boards
     from agentcorps.core.news import News
-    from agentcorps.core.records import AgentRecord, Key, PodRecord, Session, TaskRecord
+    from agentcorps.core.records import AgentRecord, Attempt, Key, PodRecord, Session, TaskRecord
 
 
 class Serving:
@@ -42,6 +43,7 @@ class Serving:
         self._news = news
         self._sessions: dict[Key, Session] = {}
         self._idle_since: dict[Key, float] = {}
+        self._success = SuccessRates()
         self.offers = Offers()
         self.members = Members()
         self.sessions: Mapping[Key, Session] = MappingProxyType(self._sessions)
@@ -93,10 +95,11 @@ class Serving:
             self._derive(agent)
             self._news.let_go(agent)
 
-    def note_end(self, agent: Key, finished_at: float) -> None:
-        """An attempt on the agent ended at this wall time."""
+    def note_end(self, agent: Key, attempt: Attempt) -> None:
+        """An attempt on the agent has ended."""
         if agent in self._agents:
-            self._idle_since[agent] = max(finished_at, self.idle_since(agent))
+            self._idle_since[agent] = max(attempt.finished_at, self.idle_since(agent))
+            self._success.note(agent, attempt.reason, attempt.finished_at)
 
     def idle_since(self, agent: Key) -> float:
         """Wall time at which a task of the agent last ended; 0.0 when none has been seen to."""
@@ -104,9 +107,7 @@ class Serving:
 
     def vacancy(self, agent: Key) -> Vacancy | None:
         """What an agent can take now; None when it is not known or not connected."""
-        record = self._agents.get(agent)
-        board = None if record is None else self._boards.get(record.pool_key)
-        return None if board is None else board.vacancy(agent.name)
+        return self._boards.vacancy(agent)
 
     def refresh(self, key: Key) -> None:
         """Something about an agent has changed: work out anew what it can take."""
@@ -119,20 +120,22 @@ class Serving:
             return
         session = self._sessions.get(key)
         self.members.put(agent, agent.capabilities if session is None else session.capabilities)
-        board = self._boards.at(agent.pool_key)
         if session is None:
-            board.remove_agent(key.name)
-            self._boards.touch(agent.pool_key)
+            self._boards.remove_agent(key)
             return
         used = len(self._bound_to(key)) + self.offers.held(key)
         free = min(
             min(agent.slots, session.slots) - used if self._serves(agent, session) else 0,
             self.offers.left(key),
         )
-        vacancy = Vacancy(session.capabilities, max(0, free), used, self.idle_since(key))
-        board.put_agent(key.name, vacancy)
-        if free > 0:
-            self._boards.touch(agent.pool_key)
+        vacancy = Vacancy(
+            session.capabilities,
+            max(0, free),
+            used,
+            self.idle_since(key),
+            self._success.rate(key),
+        )
+        self._boards.put_agent(key, agent.pool, agent.labels, vacancy)
 
     def drop(self, agent: AgentRecord) -> None:
         """The Agent is gone, or has become another one's."""
@@ -140,8 +143,8 @@ class Serving:
         self._news.pool(agent.pool_key)
         self.members.remove(agent.key)
         self._idle_since.pop(agent.key, None)
-        self._boards.at(agent.pool_key).remove_agent(agent.key.name)
-        self._boards.touch(agent.pool_key)
+        self._success.forget(agent.key)
+        self._boards.remove_agent(agent.key)
 
     def _serves(self, agent: AgentRecord, session: Session) -> bool:
         pod = self._pods.get(agent.key)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentcorps.api.meta import TaskPhase
+from agentcorps.api.names import DEFAULT_AGING_SECONDS
+from agentcorps.core.affinity import Affinities
 from agentcorps.core.boards import Boards
 from agentcorps.core.departed import Departed
 from agentcorps.core.news import News
@@ -20,7 +22,6 @@ from agentcorps.core.timers import Timers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from agentcorps.core.board import Board
     from agentcorps.core.records import (
         AgentRecord,
         Key,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         PodRecord,
         PoolRecord,
         Session,
+        Target,
         TaskRecord,
     )
     from agentcorps.core.roster import Vacancy
@@ -41,16 +43,18 @@ class State:
     observed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, aging_seconds: float = DEFAULT_AGING_SECONDS) -> None:
+        """A waiting Task gains one step of priority for each ``aging_seconds``."""
         self._tasks: Store[TaskRecord] = Store()
         self._agents: Store[AgentRecord] = Store()
         self._pools: Store[PoolRecord] = Store()
         self._pods: Store[PodRecord] = Store()
         self._assumed: dict[str, TaskRecord] = {}
-        self._boards = Boards()
+        self._boards = Boards(aging_seconds)
+        self._affinities = Affinities()
         self.news = News(self._all_agents, self._all_pools, self._polls)
         """Tells who has to look at what."""
-        self._index = TaskIndex(self._boards.at)
+        self._index = TaskIndex(self._boards)
         self.ledger = self._index.ledger
         """How many tasks each pool holds, assumed ones included."""
         self._serving = Serving(
@@ -76,8 +80,11 @@ class State:
             return False
         if before is not None and before.uid != record.uid:
             self._drop_task(before.uid)
+        else:
+            self._note_end(before, record)
         self.timers.note_phase(record, self._assumed.get(record.uid), now)
         self.timers.look_at(record.uid)
+        self._affinities.note(record)
         self._place(record.uid)
         return True
 
@@ -143,6 +150,8 @@ class State:
         self._assumed[record.uid] = record
         if record.phase is TaskPhase.RUNNING and not _same_binding(observed, record):
             self._serving.offers.reserve(record.agent, record.uid)
+            self._affinities.note(record)
+            self._boards.served(record)
         elif record.phase is not TaskPhase.RUNNING and observed is not None and _runs(observed):
             self._serving.offers.hold(record.agent, record.uid)
         self._place(record.uid)
@@ -162,6 +171,11 @@ class State:
     def in_flight(self, uid: str) -> bool:
         """Whether a write of this Task is under way."""
         return uid in self._assumed
+
+    @property
+    def binding(self) -> int:
+        """Number of bindings whose write is under way."""
+        return self._serving.offers.promised
 
     # Pods, agents, pools
 
@@ -240,9 +254,13 @@ class State:
         """Agents that a pool owns."""
         return self._serving.members.of(pool)
 
-    def can(self, pool: Key, requires: frozenset[str]) -> bool:
-        """Whether any agent of a pool, busy or not, has these capabilities."""
-        return self._serving.members.can(pool, requires)
+    def agents_for(self, target: Target) -> Collection[AgentRecord]:
+        """Agents that a Task's pool or selector means; a selector costs a look at each agent."""
+        return self._serving.members.of_target(target)
+
+    def can(self, target: Target, requires: frozenset[str]) -> bool:
+        """Whether any agent that a target means, busy or not, has these capabilities."""
+        return self._serving.members.can(target, requires)
 
     # Agent processes
 
@@ -286,16 +304,19 @@ class State:
         """What an agent can take now; None when it is not known or not connected."""
         return self._serving.vacancy(agent)
 
-    def dirty_boards(self, now: Now) -> dict[Key, Board]:
-        """Boards on which a task or an agent has become available, by pool, in order."""
-        self.timers.see(now)
-        for pool in self._index.end_rests(now.wall):
-            self._boards.touch(pool)
-        return self._boards.dirty()
+    def affinity(self, task: TaskRecord) -> str:
+        """Name of the agent that served the Task's affinity key last; empty when none is known."""
+        return self._affinities.agent_for(task) if task.affinity_key else ""
 
-    def clean(self, pool: Key) -> None:
-        """Nothing is left to bind on this board until something changes."""
-        self._boards.clean(pool)
+    def boards(self, now: Now) -> Boards:
+        """Where Tasks wait that could be bound, those included whose back-off is over now."""
+        self.timers.see(now)
+        self._index.end_rests(now.wall)
+        return self._boards
+
+    def could_bind(self, target: Target) -> bool:
+        """Whether a Task for these agents waits for nothing but the write of its binding."""
+        return self._boards.could_bind(target)
 
     def next_rest_over(self) -> float | None:
         """Monotonic time at which the next back-off is over; None when no Task waits for one."""
@@ -309,21 +330,17 @@ class State:
         in_flight = uid in self._assumed
         record = self._assumed[uid] if in_flight and observed is not None else observed
         before = self._index.place(uid, record, in_flight=in_flight)
-        if record is not None and record.phase is TaskPhase.QUEUED:
-            self._boards.touch(record.pool_key)
-        if before is not None and record is not None:
-            self._note_end(before, record)
         placed = [one for one in (before, record) if one is not None]
         for pool in {one.pool_key for one in placed}:
             self.news.count(pool)
         for agent in {one.agent for one in placed if _runs(one)}:
             self._serving.refresh(agent)
 
-    def _note_end(self, before: TaskRecord, record: TaskRecord) -> None:
-        """If an attempt has ended between these two, its agent has been idle since then."""
+    def _note_end(self, before: TaskRecord | None, record: TaskRecord) -> None:
+        """If an attempt has ended between these two, that tells something about its agent."""
         last = record.attempts[-1] if record.attempts else None
-        if _runs(before) and last and last.attempt == before.attempt:
-            self._serving.note_end(before.agent, last.finished_at)
+        if before is not None and _runs(before) and last and last.attempt == before.attempt:
+            self._serving.note_end(before.agent, last)
 
     def _drop_task(self, uid: str) -> None:
         self.timers.forget(uid)

@@ -10,24 +10,24 @@ from agentcorps.core.ledger import Ledger
 from agentcorps.core.lifecycle import not_before, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
-    from agentcorps.core.board import Board
+    from agentcorps.core.boards import Boards
     from agentcorps.core.records import Key, TaskRecord
 
 
 class _Placed(NamedTuple):
     record: TaskRecord
     waiting: bool
-    """In the line of its pool (True), or not: in flight, ending, or waiting for its back-off."""
+    """In line (True), or not: in flight, ending, or waiting for its back-off."""
 
 
 class TaskIndex:
     """Derived views of the tasks, changed only by ``place``."""
 
-    def __init__(self, board: Callable[[Key], Board]) -> None:
-        """``board`` gives the board of a pool."""
-        self._board = board
+    def __init__(self, boards: Boards) -> None:
+        """``boards`` is where tasks wait that could be bound."""
+        self._boards = boards
         self._placed: dict[str, _Placed] = {}
         self._counts: dict[tuple[Key, TaskPhase], int] = {}
         self._bound: dict[Key, dict[str, TaskRecord]] = {}
@@ -69,16 +69,13 @@ class TaskIndex:
         first = self._resting.first()
         return None if first is None else first.rank[0]
 
-    def end_rests(self, wall: float) -> list[Key]:
-        """Let the tasks wait in line whose back-off is over; returns the pools concerned."""
-        pools: list[Key] = []
+    def end_rests(self, wall: float) -> None:
+        """Let the tasks wait in line whose back-off is over."""
         while (first := self._resting.first()) is not None and first.rank[0] <= wall:
             self._resting.pop()
             record = self._placed[first.item].record
             self._placed[first.item] = _Placed(record, waiting=True)
-            self._board(record.pool_key).add_task(record)
-            pools.append(record.pool_key)
-        return pools
+            self._boards.add_task(record)
 
     def _add(self, record: TaskRecord, *, in_flight: bool) -> _Placed:
         if record.terminal:
@@ -94,7 +91,7 @@ class TaskIndex:
         if rest_over > 0:
             self._resting.put(record.uid, (rest_over, record.uid))
             return _Placed(record, waiting=False)
-        self._board(record.pool_key).add_task(record)
+        self._boards.add_task(record)
         return _Placed(record, waiting=True)
 
     def _remove(self, placed: _Placed) -> None:
@@ -111,6 +108,6 @@ class TaskIndex:
             if not bound:
                 del self._bound[record.agent]
         elif placed.waiting:
-            self._board(record.pool_key).remove_task(record)
+            self._boards.remove_task(record)
         else:
             self._resting.discard(record.uid)

@@ -1,4 +1,4 @@
-"""The waiting tasks of one pool, in the order in which they are served."""
+"""The waiting tasks for one target, in the order in which they are served."""
 
 from __future__ import annotations
 
@@ -13,9 +13,26 @@ if TYPE_CHECKING:
 Capabilities = frozenset[str]
 
 
-def rank(record: TaskRecord) -> Rank:
-    """Place of a task in its line: higher priority first, then the older one, then by name."""
-    return (-record.priority, record.created, record.key.name, record.uid)
+def rank(record: TaskRecord, aging_seconds: float) -> Rank:
+    """Place of a task in its line, lower first: by aged priority, then age, then name.
+
+    The aged priority at time t is ``priority + (t - created) / aging_seconds``. All tasks age at
+    the same pace, so of two tasks the same one is ahead at every t, and the order is that of
+    ``created - priority·aging_seconds``: a number that never changes. The line is therefore a
+    heap, O(log n) per change, and nothing is re-sorted as time passes.
+
+    Whole steps (+1 at the end of each ``aging_seconds``) would not do: two tasks would change
+    places back and forth, each time one of them gets its step before the other.
+
+    Nothing starves: priorities lie within -1000 and 1000, so a task waits at most for those that
+    were created before ``created + (1000 - priority)·aging_seconds``.
+
+    Args:
+        record: The task.
+        aging_seconds: Time of waiting that is worth one step of priority.
+    """
+    virtual = record.created - record.priority * aging_seconds
+    return (virtual, record.created, record.key.name, record.uid)
 
 
 class WaitingLine:

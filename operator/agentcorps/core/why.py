@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentcorps.api.meta import AgentPhase, TaskPhase, TaskReason
 from agentcorps.api.names import clip_message
 from agentcorps.core.conditions import timestamp
+from agentcorps.core.label_selector import selector_text
 from agentcorps.core.lifecycle import not_before, refusal
 from agentcorps.core.waiting import rank
 from agentcorps.core.wire import agent_record
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-    from agentcorps.core.records import AgentRecord, Key, TaskRecord
+    from agentcorps.core.records import AgentRecord, Target, TaskRecord
     from agentcorps.core.state import State
 
 
@@ -49,6 +50,15 @@ class Candidate(NamedTuple):
     availability: Availability
 
 
+class Cut(NamedTuple):
+    """What one filter leaves of the agents."""
+
+    filter: str
+    out: int
+    """Agents that it takes out."""
+    left: int
+
+
 class Why(NamedTuple):
     """Why a task is where it is."""
 
@@ -56,10 +66,22 @@ class Why(NamedTuple):
     """One CamelCase word, as ``status.reason`` has it."""
     message: str
     """One sentence."""
-    filters: list[tuple[str, str]]
-    """Each agent of the pool, and what speaks against it (or ``free``)."""
+    verdicts: list[tuple[str, str]]
+    """Each agent of the pool or selector, and what speaks against it (or ``free``)."""
+    cuts: list[Cut]
+    """How many agents each filter took out, in the order of the filters."""
 
 
+class _Obstacle(NamedTuple):
+    """The first filter that an agent does not pass."""
+
+    filter: str
+    verdict: str
+
+
+_CAPABILITIES = "capabilities"
+_READY = "ready"
+_FREE_SLOT = "free slot"
 _FREE = "free"
 _AVAILABILITIES = {
     AgentPhase.IDLE: Availability.READY,
@@ -84,23 +106,28 @@ def explain(
 
     Args:
         task: The task.
-        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``.
+        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``, if it names one.
         pool_replicas: Its ``spec.replicas``; 0 when there is none.
-        candidates: The agents of that pool.
+        candidates: The agents of that pool, or those that ``spec.agentSelector`` matches.
         now_wall: Seconds since the Unix epoch.
-        queue_ahead: Tasks of the pool that are served before this one.
+        queue_ahead: Tasks for the same agents that are served before this one.
     """
-    filters = [(one.name, _verdict(one, task.requires)) for one in candidates]
+    obstacles = [_obstacle(one, task.requires) for one in candidates]
+    verdicts = [
+        (one.name, obstacle.verdict if obstacle else _FREE)
+        for one, obstacle in zip(candidates, obstacles, strict=True)
+    ]
+    cuts = _cuts(task, obstacles)
     if task.phase is not TaskPhase.QUEUED:
-        return Why(str(task.reason), _not_waiting(task), filters)
+        return Why(str(task.reason), _not_waiting(task), verdicts, cuts)
     problem = refusal(task)
     if problem is not None:
-        return Why(problem[0].value, problem[1], filters)
+        return Why(problem[0].value, problem[1], verdicts, cuts)
     able = any(task.requires <= one.capabilities for one in candidates)
     coming = not candidates and pool_replicas > 0
     reason = waiting_reason(task, pool_exists=pool_exists, able=able or coming, now_wall=now_wall)
-    message = _message(task, reason, filters, queue_ahead)
-    return Why(reason.value, clip_message(message), filters)
+    message = _message(task, reason, verdicts, queue_ahead)
+    return Why(reason.value, clip_message(message), verdicts, cuts)
 
 
 def waiting_reason(
@@ -110,28 +137,43 @@ def waiting_reason(
 
     Args:
         task: The task.
-        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``.
-        able: Whether an agent of the pool, busy or not, has what the task requires, or is to come.
+        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``, if it names one.
+        able: Whether an agent that may do the work, busy or not, has what the task requires, or is
+            to come.
         now_wall: Seconds since the Unix epoch.
     """
-    if not pool_exists:
+    if task.pool and not pool_exists:
         return TaskReason.POOL_NOT_FOUND
     if not_before(task) > now_wall:
         return TaskReason.BACKOFF
     return TaskReason.NO_IDLE_AGENT if able else TaskReason.NO_AGENT_MATCHES
 
 
-def tasks_ahead(task: TaskRecord, tasks: Iterable[TaskRecord]) -> int:
-    """Count the waiting tasks of the same pool that are served before this one."""
-    place = rank(task)
+def tasks_ahead(
+    task: TaskRecord, tasks: Iterable[TaskRecord], aging_seconds: float, now_wall: float
+) -> int:
+    """Count the tasks for the same agents that are in line before a waiting one.
+
+    Args:
+        task: The task.
+        tasks: Tasks of its namespace; others among them do not count.
+        aging_seconds: What the operator is set to.
+        now_wall: Seconds since the Unix epoch: who waits for a back-off is not in line yet.
+    """
+    if task.phase is not TaskPhase.QUEUED or not_before(task) > now_wall:
+        return 0
+    place, target = rank(task, aging_seconds), task.target
     return sum(
-        other.phase is TaskPhase.QUEUED and other.pool_key == task.pool_key and rank(other) < place
+        other.phase is TaskPhase.QUEUED
+        and other.target == target
+        and not_before(other) <= now_wall
+        and rank(other, aging_seconds) < place
         for other in tasks
     )
 
 
-def candidates_from_state(state: State, pool: Key) -> list[Candidate]:
-    """The agents of a pool as the operator knows them, by name."""
+def candidates_from_state(state: State, target: Target) -> list[Candidate]:
+    """The agents that a task's pool or selector means, as the operator knows them, by name."""
     return [
         Candidate(
             agent.key.name,
@@ -140,7 +182,7 @@ def candidates_from_state(state: State, pool: Key) -> list[Candidate]:
             len(state.bound_to(agent.key)),
             _availability(state, agent),
         )
-        for agent in sorted(state.agents_of(pool), key=_name)
+        for agent in sorted(state.agents_for(target), key=_name)
     ]
 
 
@@ -215,16 +257,26 @@ def _told_availability(agent: AgentRecord) -> Availability:
     )
 
 
-def _verdict(candidate: Candidate, requires: frozenset[str]) -> str:
+def _obstacle(candidate: Candidate, requires: frozenset[str]) -> _Obstacle | None:
     lacks = sorted(requires - candidate.capabilities)
     if lacks:
         noun = "capability" if len(lacks) == 1 else "capabilities"
-        return f"lacks {noun} {', '.join(lacks)}"
+        return _Obstacle(_CAPABILITIES, f"lacks {noun} {', '.join(lacks)}")
     if candidate.availability is not Availability.READY:
-        return candidate.availability.value
+        return _Obstacle(_READY, candidate.availability.value)
     if candidate.used >= candidate.slots:
-        return f"busy ({candidate.used}/{candidate.slots} slots)"
-    return _FREE
+        return _Obstacle(_FREE_SLOT, f"busy ({candidate.used}/{candidate.slots} slots)")
+    return None
+
+
+def _cuts(task: TaskRecord, obstacles: Sequence[_Obstacle | None]) -> list[Cut]:
+    out = Counter(obstacle.filter for obstacle in obstacles if obstacle)
+    left = len(obstacles)
+    cuts = [Cut(_whom(task), 0, left)]
+    for name in (_CAPABILITIES, _READY, _FREE_SLOT):
+        left -= out[name]
+        cuts.append(Cut(name, out[name], left))
+    return cuts
 
 
 def _not_waiting(task: TaskRecord) -> str:
@@ -235,15 +287,15 @@ def _not_waiting(task: TaskRecord) -> str:
 
 
 def _message(
-    task: TaskRecord, reason: TaskReason, filters: list[tuple[str, str]], queue_ahead: int
+    task: TaskRecord, reason: TaskReason, verdicts: list[tuple[str, str]], queue_ahead: int
 ) -> str:
     if reason is TaskReason.POOL_NOT_FOUND:
         return f"there is no AgentPool {task.pool} in namespace {task.key.namespace}"
     if reason is TaskReason.BACKOFF:
         return _resting(task)
-    if reason is TaskReason.NO_AGENT_MATCHES and not filters:
-        return f"pool {task.pool} has no agents: its replicas are 0"
-    summary = _summary(task.pool, filters)
+    if reason is TaskReason.NO_AGENT_MATCHES and not verdicts:
+        return _nobody(task)
+    summary = _summary(task, verdicts)
     if reason is TaskReason.NO_AGENT_MATCHES or not queue_ahead:
         return summary
     ahead = "1 task is" if queue_ahead == 1 else f"{queue_ahead} tasks are"
@@ -259,10 +311,23 @@ def _resting(task: TaskRecord) -> str:
     )
 
 
-def _summary(pool: str, filters: list[tuple[str, str]]) -> str:
-    if not filters:
-        return f"pool {pool} has no agents yet"
-    noun = "agent" if len(filters) == 1 else "agents"
-    counts = Counter(verdict for _, verdict in filters)
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    return f"{len(filters)} {noun} in pool {pool}: {verdicts}"
+def _nobody(task: TaskRecord) -> str:
+    if task.pool:
+        return f"pool {task.pool} has no agents: its replicas are 0"
+    return f"there is no agent with {_whom(task)} in namespace {task.key.namespace}"
+
+
+def _whom(task: TaskRecord) -> str:
+    """Which agents may do the work."""
+    if task.pool:
+        return f"pool {task.pool}"
+    return f"labels {selector_text(task.selector)}" if task.selector else "any labels"
+
+
+def _summary(task: TaskRecord, verdicts: list[tuple[str, str]]) -> str:
+    if not verdicts:
+        return f"{_whom(task)} has no agents yet"
+    noun = "agent" if len(verdicts) == 1 else "agents"
+    counts = Counter(verdict for _, verdict in verdicts)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return f"{len(verdicts)} {noun} {'in' if task.pool else 'with'} {_whom(task)}: {told}"

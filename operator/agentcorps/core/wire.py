@@ -28,7 +28,8 @@ from agentcorps.core.fields import (
     whole,
     words,
 )
-from agentcorps.core.metadata import controller_of, identity_of
+from agentcorps.core.label_selector import parse_selector
+from agentcorps.core.metadata import controller_of, identity_of, labels_of
 from agentcorps.core.pod_wire import pod_record
 from agentcorps.core.podspec import template_hash
 from agentcorps.core.records import AgentRecord, Attempt, Limits, PoolRecord, TaskRecord
@@ -86,7 +87,8 @@ def agent_record(obj: Mapping[str, Any]) -> AgentRecord:
     """
     identity = identity_of(obj)
     status = section(obj, "status", "status")
-    owner = controller_of(section(obj, "metadata", "metadata"))
+    metadata = section(obj, "metadata", "metadata")
+    owner = controller_of(metadata)
     owned = (
         owner.get("kind") == AGENT_POOL.kind and owner.get("apiVersion") == AGENT_POOL.api_version
     )
@@ -106,6 +108,7 @@ def agent_record(obj: Mapping[str, Any]) -> AgentRecord:
         deleting=identity.deleting,
         invalid=invalid,
         status=status,
+        labels=labels_of(metadata),
         quarantined=find(status, ConditionType.HEALTHY).get("status") == ConditionStatus.FALSE,
     )
 
@@ -133,6 +136,8 @@ def pool_record(obj: Mapping[str, Any]) -> PoolRecord:
 
 _UNUSABLE: Final[dict[str, Any]] = {
     "pool": "",
+    "selector": (),
+    "affinity_key": "",
     "requires": frozenset(),
     "priority": 0,
     "queue_timeout_seconds": None,
@@ -146,16 +151,26 @@ _UNUSABLE: Final[dict[str, Any]] = {
 def _task_spec(obj: Mapping[str, Any]) -> dict[str, Any]:
     spec = section(obj, "spec", "spec")
     return {
-        "pool": text(spec, "pool", "spec.pool"),
+        **_whom(spec),
         "requires": words(spec, "requires", "spec.requires"),
         "priority": whole(spec, "priority", "spec.priority", 0, None),
         "queue_timeout_seconds": optional(
             spec, "queueTimeoutSeconds", "spec.queueTimeoutSeconds", at_least=1
         ),
+        "affinity_key": text(spec, "affinityKey", "spec.affinityKey", ""),
         "cancel": flag(spec, "cancel", "spec.cancel"),
         "input_bytes": _size(section(spec, "input", "spec.input")),
         "own": limits_of(spec, "spec"),
     }
+
+
+def _whom(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Which agents may do the work: those of a pool, or those that a selector matches."""
+    pool = text(spec, "pool", "spec.pool", "")
+    if bool(pool) == (spec.get("agentSelector") is not None):
+        raise Malformed("spec", "must have either pool or agentSelector")
+    path = "spec.agentSelector"
+    return {"pool": pool, "selector": parse_selector(section(spec, "agentSelector", path), path)}
 
 
 def _size(payload: Mapping[str, Any]) -> int:
