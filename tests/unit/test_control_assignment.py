@@ -4,7 +4,11 @@ import asyncio
 
 import pytest
 
-from agentcorps.control.assign_tasks import MAX_CONCURRENT_BINDINGS
+from agentcorps.control.assign_tasks import (
+    MAX_CONCURRENT_BINDINGS,
+    MAX_CONCURRENT_ENDS,
+    MAX_CONCURRENT_WORDS,
+)
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.core import wire
 from agentcorps.core.records import Key
@@ -304,3 +308,36 @@ async def test_a_single_task_does_not_wait_for_another_pools_flood() -> None:
     await room.assign.step()
     assert room.state.in_flight(single)
     await room.settle()
+
+
+async def test_words_about_waiting_tasks_hold_up_no_binding() -> None:
+    """Hundreds of reasons are written a few at a time, and their Tasks can be bound meanwhile."""
+    room = ControlRoom()
+    uids = [room.add_task(f"task-{number}") for number in range(200)]
+    await room.settle()
+    room.clock.advance(6)
+    await room.assign.step()
+    assert sum(map(room.state.in_flight, uids)) == MAX_CONCURRENT_WORDS
+    room.add_pool()
+    who = room.add_agent(slots=100)
+    await room.hello(who, slots=100)
+    room.state.offer(who.pod, 100)
+    await room.assign.step()
+    assert room.state.binding == MAX_CONCURRENT_BINDINGS
+    for _ in range(10):
+        await room.settle()
+    reasons = [room.status(f"task-{number}").get("reason") for number in range(200)]
+    assert reasons.count("Bound") == 100
+    assert reasons.count("PoolNotFound") >= MAX_CONCURRENT_WORDS
+
+
+async def test_a_flood_of_cancellations_ends_all_of_them() -> None:
+    """What is due is carried out a few at a time, until nothing is left."""
+    room = ControlRoom()
+    for number in range(100):
+        room.add_task(f"task-{number}", cancel=True)
+    await room.assign.step()
+    assert sum(map(room.state.in_flight, room.state.tasks)) == MAX_CONCURRENT_ENDS
+    await room.settle()
+    await room.settle()
+    assert {room.status(f"task-{number}")["phase"] for number in range(100)} == {"Cancelled"}

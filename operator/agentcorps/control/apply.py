@@ -74,6 +74,10 @@ class TaskApplier:
             case DeleteTask():
                 self._chore(action.task_uid, self._delete(action.task_uid))
 
+    def works_on(self, uid: str) -> bool:
+        """Whether a write or a deletion of this Task is under way."""
+        return uid in self._chores or self._state.in_flight(uid)
+
     def _bind(self, action: Bind) -> None:
         now = self._clock.now()
         self._writes.begin(

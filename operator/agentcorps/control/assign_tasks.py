@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from agentcorps.control.backlog import Backlog
 from agentcorps.core import deadlines, matching, retention
+from agentcorps.core.actions import Explain
 
 if TYPE_CHECKING:
     from agentcorps.control.apply import TaskApplier
@@ -23,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT_BINDINGS: Final = 64
 """Bindings whose write is under way, over all namespaces."""
+MAX_CONCURRENT_ENDS: Final = 32
+"""The same for what is due: cancellations, timeouts, deletions."""
+MAX_CONCURRENT_WORDS: Final = 8
+"""The same for the reasons why Tasks wait, of which thousands may be due at once."""
 
 
 class AssignTasks:
@@ -32,15 +38,19 @@ class AssignTasks:
         self._state = state
         self._applier = applier
         self._clock = clock
+        self._ends = Backlog(applier, MAX_CONCURRENT_ENDS)
+        self._words = Backlog(applier, MAX_CONCURRENT_WORDS)
 
     async def step(self) -> float | None:
         """Decide and start what is to be done; returns the seconds until the next deadline."""
         now = self._clock.now()
         for due in deadlines.due(self._state, now):
-            self._applier.start(due)
+            (self._words if isinstance(due, Explain) else self._ends).add(due)
         self._bind(now)
         for refused in retention.overflow(self._state):
             self._applier.start(refused)
+        self._ends.begin()
+        self._words.begin()
         next_due = deadlines.next_due(self._state)
         return None if next_due is None else next_due - now.monotonic
 
