@@ -91,7 +91,11 @@ profile: venv tools ## Flame graph of the operator while the benchmark's burst r
 
 .PHONY: perf-idle
 perf-idle: venv tools ## CPU, memory and API writes while a thousand agents are idle
-	@$(BIN)/pytest -s tests/perf $(PYTEST_ARGS)
+	@$(BIN)/pytest -s tests/perf/test_idle.py $(PYTEST_ARGS)
+
+.PHONY: perf-decisions
+perf-decisions: venv ## CPU time of assignment decisions alone, against tests/perf/decisions.yaml
+	@$(BIN)/pytest -s tests/perf/test_decisions.py $(PYTEST_ARGS)
 
 # FAULTS=all crashes at every single write; FAULTS_REPORT=docs/reliability/faults.md writes the table.
 .PHONY: faults
