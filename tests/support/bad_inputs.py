@@ -273,7 +273,10 @@ def _tasks() -> Iterator[BadInput]:
         of_type("spec.timeoutSeconds", "string", "integer"),
         complete=False,
     )
-    whom = "spec: Invalid value: give either pool or agentSelector: they say which agents may do"
+    whom = (
+        "spec: Invalid value: give either pool or agentSelector: they say which agents may do"
+        " the work"
+    )
     yield BadInput(
         "neither pool nor agentSelector",
         "CEL",

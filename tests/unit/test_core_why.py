@@ -141,7 +141,29 @@ def test_a_task_that_can_never_run_is_told() -> None:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (bound(a_task(), a_seat()), "agent crew-0 works on attempt 1"),
+        (
+            bound(a_task(timeout_seconds=90), a_seat()),
+            (
+                "agent crew-0 works on attempt 1 since 2027-01-15T08:00:00Z, until"
+                " 2027-01-15T08:01:30Z at the latest"
+            ),
+        ),
+        (
+            lifecycle.progress(bound(a_task(timeout_seconds=60), a_seat()), 40, "reading"),
+            (
+                "agent crew-0 works on attempt 1 since 2027-01-15T08:00:00Z, until"
+                " 2027-01-15T08:01:00Z at the latest, 40 % done"
+            ),
+        ),
+        (
+            lifecycle.succeed(bound(a_task(), a_seat()), NOW),
+            "the Task has ended: Succeeded on agent crew-0 in attempt 1",
+        ),
+        (
+            lifecycle.fail(bound(a_task(), a_seat()), "AgentError", "no text", NOW),
+            "the Task has ended: Failed on agent crew-0 in attempt 1; no text",
+        ),
+        (lifecycle.cancel(a_task(), NOW), "the Task has ended: Cancelled; cancelled"),
         (a_task(phase=TaskPhase.SUCCEEDED), "the Task has ended: Succeeded"),
         (a_task(phase=TaskPhase.FAILED, message="no"), "the Task has ended: Failed; no"),
     ],

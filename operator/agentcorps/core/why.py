@@ -281,9 +281,24 @@ def _cuts(task: TaskRecord, obstacles: Sequence[_Obstacle | None]) -> list[Cut]:
 
 def _not_waiting(task: TaskRecord) -> str:
     if task.phase is TaskPhase.RUNNING:
-        return f"agent {task.agent_name} works on attempt {task.attempt}"
-    ended = f"the Task has ended: {task.phase.value}"
+        return _running(task)
+    where = f" on agent {task.agent_name} in attempt {task.attempt}" if _ended_at_work(task) else ""
+    ended = f"the Task has ended: {task.phase.value}{where}"
     return f"{ended}; {task.message}" if task.message else ended
+
+
+def _running(task: TaskRecord) -> str:
+    told = f"agent {task.agent_name} works on attempt {task.attempt}"
+    if task.started_at is None:
+        return told
+    begun, ends = timestamp(task.started_at), timestamp(task.started_at + task.timeout_seconds)
+    done = "" if task.progress_percent is None else f", {task.progress_percent} % done"
+    return f"{told} since {begun}, until {ends} at the latest{done}"
+
+
+def _ended_at_work(task: TaskRecord) -> bool:
+    """Whether the Task ended with an attempt, not while it waited."""
+    return bool(task.attempts) and task.attempts[-1].finished_at == task.finished_at
 
 
 def _message(
