@@ -42,6 +42,7 @@ class StateModel(RuleBasedStateMachine):
         self.tasks: dict[Key, TaskRecord] = {}
         self.assumed: dict[str, TaskRecord] = {}
         self.reserved: dict[str, Key] = {}
+        self.held: dict[str, Key] = {}
         self.agents: dict[Key, AgentRecord] = {}
         self.pods: dict[Key, PodRecord] = {}
         self.sessions: dict[Key, Session] = {}
@@ -237,6 +238,7 @@ class StateModel(RuleBasedStateMachine):
             after = (lifecycle.succeed if end == "succeed" else lifecycle.cancel)(record, NOW)
         self.state.assume(after)
         self.assumed[record.uid] = after
+        self.held[record.uid] = record.agent
 
     @rule(code=PICK, well=st.booleans())
     def settle(self, code: int, *, well: bool) -> None:
@@ -251,6 +253,7 @@ class StateModel(RuleBasedStateMachine):
             cancel = known is not None and known.cancel
             self._observe(replace(after, cancel=cancel, resource_version=self.next_version()))
         agent = self.reserved.pop(uid, None)
+        self.held.pop(uid, None)
         if well and agent in self.offers:
             self.offers[agent] -= 1
         self.state.settle(uid)
@@ -305,6 +308,10 @@ class StateModel(RuleBasedStateMachine):
             if record.phase is TaskPhase.RUNNING and record.agent == key
         }
 
+    def used_on(self, key: Key) -> int:
+        """Places of an agent that are taken: by what runs, and by what has not quite ended."""
+        return len(self.running_on(key)) + list(self.held.values()).count(key)
+
     @invariant()
     def free_places_are_those_of_the_model(self) -> None:
         """What an agent can take follows from slots, bindings, its poll and its fitness."""
@@ -316,7 +323,7 @@ class StateModel(RuleBasedStateMachine):
                 assert vacancy is None
                 continue
             assert vacancy is not None
-            used = len(self.running_on(key))
+            used = self.used_on(key)
             assert (vacancy.used, vacancy.capabilities) == (used, session.capabilities)
             assert vacancy.free == self.seat(key, reserved).places(used)
 
@@ -340,7 +347,7 @@ class StateModel(RuleBasedStateMachine):
         """A binding is found if there is any, and it is a right one."""
         reserved = Counter(self.reserved.values())
         seats = {key: self.seat(key, reserved) for key in self.agents}
-        free = [seat for key, seat in seats.items() if seat.places(len(self.running_on(key)))]
+        free = [seat for key, seat in seats.items() if seat.places(self.used_on(key))]
         waiting = [record for record in self.tasks.values() if self._waits(record)]
         found = next_binding(self.state, NOW)
         if found is None:
