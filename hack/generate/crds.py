@@ -81,6 +81,7 @@ DEFINITIONS = (
             Column("Idle", ".status.idleReplicas", "integer"),
             Column("Busy", ".status.busyReplicas", "integer"),
             Column("Queued", ".status.queuedTasks", "integer"),
+            Column("Limited-By", ".status.limitedBy"),
             Column("Reason", f"{_READY}.reason", priority=1),
             Column("Message", f"{_READY}.message", priority=1),
             _AGE,

@@ -12,6 +12,7 @@ Schema = dict[str, Any]
 
 LIST_TYPE = "x-kubernetes-list-type"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
+INT_OR_STRING = "x-kubernetes-int-or-string"
 
 # Read as booleans by YAML 1.1, so they must not be names of fields.
 YAML_BOOLEANS = frozenset({"on", "off", "y", "n", "yes", "no", "true", "false"})
@@ -87,7 +88,7 @@ class _Converter:
             result[LIST_TYPE] = "set"
         if result.get("type") == "array":
             result.setdefault(LIST_TYPE, "atomic")
-        if "type" not in result:
+        if "type" not in result and INT_OR_STRING not in result:
             result[PRESERVE] = True
         return result
 
@@ -153,4 +154,6 @@ def _without_nulls(default: Any) -> Any:
     """A default without what is None in the model: there it means absent, which null is not."""
     if isinstance(default, dict):
         return {key: _without_nulls(value) for key, value in default.items() if value is not None}
+    if isinstance(default, (list, tuple)):
+        return [_without_nulls(value) for value in default]
     return default

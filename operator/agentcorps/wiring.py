@@ -22,6 +22,7 @@ from agentcorps.control.agent_reports import AgentReports
 from agentcorps.control.agent_sessions import AgentSessions
 from agentcorps.control.apply import TaskApplier
 from agentcorps.control.assign_tasks import AssignTasks
+from agentcorps.control.autoscale_pools import AutoscalePools
 from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.deliveries import Deliveries
 from agentcorps.control.duty import DutifulCluster, Duty
@@ -64,6 +65,7 @@ SLOW_BACKSTOP_SECONDS = 10.0
 """For steps over all agents: they say themselves when time alone makes something due."""
 FLEET_REST_SECONDS = 0.05
 STATUS_REST_SECONDS = 0.5
+AUTOSCALE_REST_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +225,22 @@ def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
     )
     assigner = AssignTasks(state, rooms.tasks, clock)
     monitor = MonitorAgents(state, rooms.fleet, remembered, clock)
+    autoscaler = AutoscalePools(state, remembered, world.events, clock, rooms.kicks)
     assign = Loop("assign_tasks", assigner.step, tick=BACKSTOP_SECONDS)
     fleet = Loop("fleet", turn, tick=SLOW_BACKSTOP_SECONDS, rest=FLEET_REST_SECONDS)
     statuses = Loop(
         "monitor_agents", monitor.step, tick=SLOW_BACKSTOP_SECONDS, rest=STATUS_REST_SECONDS
     )
-    rooms.kicks.connect(assign=assign, fleet=fleet, statuses=statuses)
+    autoscale = Loop(
+        "autoscale_pools",
+        autoscaler.step,
+        tick=SLOW_BACKSTOP_SECONDS,
+        rest=AUTOSCALE_REST_SECONDS,
+    )
+    rooms.kicks.connect(assign=assign, fleet=fleet, statuses=statuses, autoscale=autoscale)
     return (
         assign,
+        autoscale,
         fleet,
         statuses,
         Loop("progress", rooms.progress.flush, tick=FLUSH_SECONDS),

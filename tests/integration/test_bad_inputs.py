@@ -7,7 +7,8 @@ import pytest
 from agentcorps.api.names import MAX_INPUT_BYTES, encoded_size
 from generate.files import POLICY_NAME, input_size_policy
 from support import objects
-from support.bad_inputs import BAD_INPUTS, BadInput
+from support.bad_input import BadInput
+from support.bad_inputs import BAD_INPUTS
 from support.kubectl import Kubectl
 from support.objects import Json
 from support.poll import until

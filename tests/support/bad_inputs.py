@@ -4,16 +4,11 @@ docs/reference/bad-inputs.md shows the same list; a unit test compares the two.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from support import objects
-from support.objects import Json, pod_template
+from support import bad_scaling, objects
+from support.bad_input import BadInput
+from support.objects import pod_template
 
-# The API server adds this line when a problem of form kept it from checking the rules.
-UNCHECKED = (
-    "<nil>: Invalid value: null: some validation rules were not checked because the object was"
-    " invalid; correct the existing errors to complete validation"
-)
 _NAME_RULE = (
     "must consist of letters, digits, '-', '_', '.' and '/',"
     " and begin and end with a letter or digit"
@@ -30,48 +25,6 @@ _LABEL_HINT = (
     " and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or"
     " '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BadInput:
-    """One mistake.
-
-    Attributes:
-        title: What was wrong, as the reference calls it.
-        by: What refuses it: `strict validation`, `schema` or `CEL`.
-        document: The object that holds the mistake.
-        problems: What the API server says, one entry per problem.
-        before: The object as it was, when the mistake is a change of it.
-        complete: All rules were checked in spite of the problems.
-    """
-
-    title: str
-    by: str
-    document: Json
-    problems: tuple[str, ...]
-    before: Json | None = None
-    complete: bool = True
-
-    @property
-    def verb(self) -> str:
-        """The kubectl verb that is refused."""
-        return "create" if self.before is None else "apply"
-
-    @property
-    def stderr(self) -> str:
-        """What kubectl prints, word for word."""
-        kind, name = self.document["kind"], self.document["metadata"]["name"]
-        if self.by == "strict validation":
-            doing = "creating" if self.before is None else "applying"
-            return (
-                f'Error from server (BadRequest): error when {doing} "STDIN": {kind} in version'
-                f' "v1alpha1" cannot be handled as a {kind}: strict decoding error:'
-                f" {self.problems[0]}"
-            )
-        lines = self.problems if self.complete else (*self.problems, UNCHECKED)
-        if len(lines) == 1:
-            return f'The {kind} "{name}" is invalid: {lines[0]}'
-        return "\n".join((f'The {kind} "{name}" is invalid: ', *(f"* {line}" for line in lines)))
 
 
 def bounds(path: str, value: int, word: str, bound: int) -> tuple[str]:
@@ -381,4 +334,4 @@ def _changes() -> Iterator[BadInput]:
     )
 
 
-BAD_INPUTS = (*_strict(), *_pools(), *_agents(), *_tasks(), *_changes())
+BAD_INPUTS = (*_strict(), *_pools(), *bad_scaling.pools(), *_agents(), *_tasks(), *_changes())

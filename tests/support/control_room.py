@@ -5,6 +5,7 @@ from typing import Any
 from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.protocol import HelloRequest, NextRequest, NextResponse, TaskRef
 from agentcorps.control.assign_tasks import AssignTasks
+from agentcorps.control.autoscale_pools import AutoscalePools
 from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.loop import Loop
 from agentcorps.control.monitor_agents import MonitorAgents
@@ -87,10 +88,13 @@ class ControlRoom:
         self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock)
         self.create = CreateAgents(self.state, fleet, self.remembered, self.clock)
         self.monitor = MonitorAgents(self.state, fleet, self.remembered, self.clock)
+        self.autoscale = AutoscalePools(
+            self.state, self.remembered, self.notes, self.clock, self.kicks
+        )
         # An open poll asks for work by a kick, as it does in the operator.
         self.assign_loop = Loop("assign", self._assign, tick=60)
         idle = Loop("idle", self.monitor.step, tick=60)
-        self.kicks.connect(assign=self.assign_loop, fleet=idle, statuses=idle)
+        self.kicks.connect(assign=self.assign_loop, fleet=idle, statuses=idle, autoscale=idle)
 
     async def settle(self) -> None:
         """Run the assignment step until nothing more happens at this instant."""

@@ -15,7 +15,8 @@ from agentcorps.api.names import MAX_INPUT_BYTES
 from generate import files
 from generate.crds import DEFINITIONS, MAX_CRD_BYTES, crd
 from generate.structural import UnsupportedSchemaError, structural_schema
-from support.bad_inputs import BAD_INPUTS, BadInput
+from support.bad_input import BadInput
+from support.bad_inputs import BAD_INPUTS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference/bad-inputs.md").read_text()

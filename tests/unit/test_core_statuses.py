@@ -257,6 +257,7 @@ def test_a_pool_is_ready_when_all_its_agents_are() -> None:
         "updatedReplicas": 2,
         "unhealthyReplicas": 0,
         "targetReplicas": 2,
+        "limitedBy": "None",
         "queuedTasks": 1,
         "runningTasks": 1,
         "selector": "agentcorps.dev/pool=crew",

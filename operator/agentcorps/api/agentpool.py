@@ -1,13 +1,14 @@
 """The AgentPool: a replicated group of equal agents."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Strict
 
 from agentcorps.api.agent import AgentSpec
 from agentcorps.api.meta import ApiModel, Conditions, Count, Resource
 from agentcorps.api.names import MAX_POOL_NAME_LENGTH, MAX_REPLICAS
-from agentcorps.api.rules import Annotations, Labels, child_name_rule, validated
+from agentcorps.api.rules import Annotations, Labels, cel, child_name_rule, validated
+from agentcorps.api.scaling import LimitedBy, Scaling, ScalingDecisions, ScalingDemands
 from agentcorps.api.task import TaskDefaults
 
 DEFAULT_MAX_QUEUED = 100_000
@@ -61,12 +62,28 @@ class PoolTasks(ApiModel):
 class AgentPoolSpec(ApiModel):
     """How many agents a pool has, and what they look like."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validated(
+            cel(
+                "!has(self.scaling) || !has(oldSelf.scaling) || self.replicas == oldSelf.replicas",
+                "has no effect on a pool that scales itself: change minReplicas, maxReplicas or"
+                " pausedReplicas of spec.scaling instead, or remove spec.scaling",
+                path=".replicas",
+            )
+        )
+    )
+
     replicas: int = Field(
         default=1,
         ge=0,
         le=MAX_REPLICAS,
         description="Number of agents wanted. `kubectl scale` and an HPA write it; the operator"
-        " never does.",
+        " never does. Without effect on a pool that has `scaling`.",
+    )
+    scaling: Scaling | None = Field(
+        default=None,
+        description="The built-in autoscaler: it follows the Tasks, and its target stands in the"
+        " status. Leave it out to scale by `replicas`, `kubectl scale`, an HPA or KEDA.",
     )
     template: AgentTemplate = Field(description="What each Agent of the pool looks like.")
     drain_timeout_seconds: int = Field(
@@ -101,6 +118,17 @@ class AgentPoolStatus(ApiModel):
     target_replicas: Count = Field(
         default=0, description="Number of agents that the operator is working towards."
     )
+    limited_by: Annotated[LimitedBy, Strict(strict=False)] = Field(
+        default=LimitedBy.NONE,
+        description="What keeps targetReplicas from what the policies of `scaling` ask for.",
+    )
+    demands: ScalingDemands = Field(
+        default=(), description="What each policy of `scaling` asks for; the highest wins."
+    )
+    decisions: ScalingDecisions = Field(
+        default=(),
+        description="The last changes of targetReplicas by `scaling`, the newest last.",
+    )
     queued_tasks: Count = Field(default=0, description="Tasks that wait for an agent of this pool.")
     running_tasks: Count = Field(default=0, description="Tasks that the pool's agents work on.")
     selector: str = Field(
@@ -108,7 +136,10 @@ class AgentPoolStatus(ApiModel):
         max_length=1024,
         description="Label selector of the pool's agents and pods, for /scale and HPAs.",
     )
-    conditions: Conditions = Field(default=(), description="Ready, Reconciling and Stalled.")
+    conditions: Conditions = Field(
+        default=(),
+        description="Ready, Reconciling and Stalled; ScalingActive where there is `scaling`.",
+    )
 
 
 class AgentPool(Resource):

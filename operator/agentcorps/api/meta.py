@@ -71,6 +71,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     SUCCEEDED = "Succeeded"
     HEALTHY = "Healthy"
+    SCALING_ACTIVE = "ScalingActive"
 
 
 class ConditionStatus(StrEnum):

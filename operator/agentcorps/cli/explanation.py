@@ -54,7 +54,7 @@ def explain_task(
     why = explain(
         record,
         pool_exists=pool is not None,
-        pool_replicas=0 if known is None else known.replicas,
+        pool_replicas=0 if known is None else known.told_target,
         candidates=candidates_from_objects(agents, running),
         now_wall=now_wall,
         queue_ahead=ahead,

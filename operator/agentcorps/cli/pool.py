@@ -1,11 +1,11 @@
-"""`agentcorps pool`: get, create, scale."""
+"""`agentcorps pool`: get, create, scale, why."""
 
 from typing import Annotated
 
 import typer
 
 from agentcorps.api.kinds import AGENT_POOL
-from agentcorps.cli import objects
+from agentcorps.cli import objects, pool_why
 from agentcorps.cli.agent_spec import AgentOptions
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
@@ -42,6 +42,7 @@ def _number(header: str, field: str) -> Column:
 COLUMNS = (
     Column("REPLICAS", lambda item: item["spec"].get("replicas", 1)),
     *(_number(header, field) for header, field in _NUMBERS),
+    Column("LIMITED BY", lambda item: status_of(item).get("limitedBy", "")),
     Column(
         "IMAGE",
         lambda item: ",".join(
@@ -121,7 +122,10 @@ def scale(
     connection: Connection,
     printing: Printing,
 ) -> None:
-    """Set the number of agents of an AgentPool, through its scale subresource."""
+    """Set the number of agents of an AgentPool, through its scale subresource.
+
+    A pool with spec.scaling sets its number itself, and this is refused.
+    """
     if replicas < 0:
         raise InputError("--replicas must be at least 0")
     with connect(connection) as cluster:
@@ -132,6 +136,9 @@ def scale(
             cluster.scale(wanted, replicas, dry_run=creation.dry_run is DryRun.SERVER)
             shown = cluster.get(AGENT_POOL, wanted)
     objects.report(shown, "scaled", printing, creation)
+
+
+pool_why.register(app)
 
 
 def _pool(name: str, replicas: int | None, agent: AgentOptions) -> Object:

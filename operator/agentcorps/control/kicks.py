@@ -15,10 +15,12 @@ class Kicks:
         self._assign: Loop | None = None
         self._fleet: Loop | None = None
         self._statuses: Loop | None = None
+        self._autoscale: Loop | None = None
 
-    def connect(self, *, assign: Loop, fleet: Loop, statuses: Loop) -> None:
+    def connect(self, *, assign: Loop, fleet: Loop, statuses: Loop, autoscale: Loop) -> None:
         """From now on the loops hear it."""
         self._assign, self._fleet, self._statuses = assign, fleet, statuses
+        self._autoscale = autoscale
 
     def assign(self) -> None:
         """Something may be bound, or has ended."""
@@ -35,8 +37,14 @@ class Kicks:
         if self._fleet is not None:
             self._fleet.kick()
 
+    def autoscale(self) -> None:
+        """A pool may need more or fewer agents."""
+        if self._autoscale is not None:
+            self._autoscale.kick()
+
     def all(self) -> None:
         """Wake every loop."""
+        self.autoscale()
         self.assign()
         self.fleet()
         self.statuses()

@@ -51,6 +51,7 @@ class Observer:
         if before is not None and before.phase is TaskPhase.RUNNING and not ours:
             self._wake_if_over(before)
         self._kicks.assign()
+        self._kicks.autoscale()
         self._kicks.statuses()
 
     def tasks_listed(

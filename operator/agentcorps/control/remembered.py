@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentcorps.core.records import AgentRecord, Key
+    from agentcorps.core.scaling_status import Scaled
 
 REPLACEMENT_REST_SECONDS: Final = 10.0
 """How long a second replacement waits; the first one comes at once."""
@@ -19,7 +20,7 @@ REPLACEMENT_QUIET_SECONDS: Final = 600.0
 
 
 class Remembered:
-    """First hello, finished tasks per agent, and what could not be created."""
+    """First hello, finished tasks per agent, decisions, and what could not be created."""
 
     def __init__(self) -> None:
         self.first_hello: float | None = None
@@ -32,6 +33,8 @@ class Remembered:
         """By UID of the agent: its pods hung or ended and had to be replaced."""
         self.replaced_agents = _replacements()
         """By edition of the pool: its agents were quarantined and had to be replaced."""
+        self.scaled: dict[str, Scaled] = {}
+        """By UID of the pool that scales itself: the last decision about it."""
         self._streaks: dict[str, int] = {}
         self._finished: dict[Key, Tally] = {}
 
@@ -86,6 +89,7 @@ class Remembered:
             streaks=self._streaks,
             resting_pods=_told(self.replaced_pods),
             resting_agents=_told(self.replaced_agents),
+            scaled=self.scaled,
         )
 
 

@@ -28,7 +28,12 @@ _AGENT_CONDITIONS: Final = (
     ConditionType.HEALTHY,
     DRAINING,
 )
-_POOL_CONDITIONS: Final = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
+_POOL_CONDITIONS: Final = (
+    ConditionType.READY,
+    ConditionType.RECONCILING,
+    ConditionType.STALLED,
+    ConditionType.SCALING_ACTIVE,
+)
 
 
 class Change(NamedTuple):

@@ -139,7 +139,9 @@ class _Look:
         """Why a Task waits, without a look at each agent."""
         key = record.pool_key
         pool = self._state.pools.get(key)
-        coming = pool is not None and pool.replicas > 0 and not self._state.agents_of(key)
+        coming = (
+            pool is not None and self._state.targets.of(pool) > 0 and not self._state.agents_of(key)
+        )
         return waiting_reason(
             record,
             pool_exists=pool is not None,
@@ -155,7 +157,7 @@ class _Look:
         return explain(
             record,
             pool_exists=pool is not None,
-            pool_replicas=0 if pool is None else pool.replicas,
+            pool_replicas=0 if pool is None else self._state.targets.of(pool),
             candidates=self._candidates[target],
             now_wall=self._now.wall,
             queue_ahead=0,

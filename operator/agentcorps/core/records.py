@@ -15,6 +15,7 @@ from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentcorps.api.scaling import Scaling
     from agentcorps.core.label_selector import Selector
 
 
@@ -232,12 +233,23 @@ class PoolRecord:
     template_annotations: Mapping[str, str]
     agent_spec: Mapping[str, Any] = field(repr=False)
     """``spec.template.spec`` as written."""
+    slots: int = 1
+    """Tasks that each of its agents works on at a time."""
+    scaling: Scaling | None = None
+    """The built-in autoscaler; None for a pool of ``replicas`` agents."""
     deleting: bool = False
     invalid: str = ""
     status: Mapping[str, Any] = field(default_factory=dict, repr=False)
     max_queued: int = DEFAULT_MAX_QUEUED
     history_limit: int = DEFAULT_HISTORY_LIMIT
     task_defaults: Limits = UNSET
+
+    @property
+    def told_target(self) -> int:
+        """The target that the status tells; that of `replicas` where it tells none."""
+        told = self.status.get("targetReplicas")
+        fallback = self.replicas if self.scaling is None else 0
+        return told if isinstance(told, int) else fallback
 
     @property
     def edition(self) -> str:

@@ -24,7 +24,7 @@ DEFAULT_DRAIN_SECONDS: Final = 300
 def replicas(
     state: State, pool_key: Key, now: Now, first_hello: float | None = None
 ) -> list[CreateAgent | Drain | DeleteAgent]:
-    """Bring the number of a pool's agents to ``spec.replicas``.
+    """Bring the number of a pool's agents to its target (see `targets`).
 
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
     is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
@@ -51,7 +51,8 @@ def replicas(
     sick = [agent for agent in agents if agent.quarantined and _is_own(agent, pool)]
     actions += [Drain(a.key, "Quarantined") for a in sick if a.draining_since is None]
     active = [agent for agent in agents if is_active(agent, pool)]
-    surplus = len(active) - pool.replicas
+    target = state.targets.decided(pool)
+    surplus = 0 if target is None else len(active) - target
 
     def worth(agent: AgentRecord) -> tuple[int, float, float, str]:
         return _worth(state, agent, now, first_hello)
@@ -60,7 +61,7 @@ def replicas(
         active.sort(key=worth)
         actions += [Drain(agent.key, "ScaledDown") for agent in active[:surplus]]
     elif surplus < 0:
-        # Until they are gone, those in quarantine hold their places: no pod more than replicas.
+        # Until they are gone, those in quarantine hold their places: no pod beyond the target.
         missing = max(0, -surplus - len(sick))
         actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, missing)]
     else:
@@ -81,7 +82,7 @@ def at_rest(state: State, pool_key: Key) -> bool:
     if pool is None or pool.deleting or pool.invalid:
         return True
     own = [agent for agent in agents if _is_own(agent, pool)]
-    return len(own) == pool.replicas and not any(
+    return state.targets.decided(pool) in {None, len(own)} and not any(
         agent.quarantined or agent.template_hash != pool.template_hash for agent in own
     )
 
@@ -111,7 +112,7 @@ def drain_seconds(state: State, agent: AgentRecord) -> int:
 
 
 def is_active(agent: AgentRecord, pool: PoolRecord) -> bool:
-    """Tell whether an agent counts toward its pool's replicas: it is the pool's own, and stays."""
+    """Tell whether an agent counts toward its pool's target: it is the pool's own, and stays."""
     return _is_own(agent, pool) and not agent.quarantined and agent.draining_since is None
 
 

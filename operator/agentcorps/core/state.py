@@ -16,6 +16,7 @@ from agentcorps.core.departed import Departed
 from agentcorps.core.news import News
 from agentcorps.core.serving import Serving
 from agentcorps.core.store import Store
+from agentcorps.core.targets import Targets
 from agentcorps.core.task_index import TaskIndex
 from agentcorps.core.timers import Timers
 
@@ -63,6 +64,8 @@ class State:
         self.departed = Departed(self.bound_to)
         """What was last seen of pods that are gone."""
         self.timers = Timers()
+        self.targets = Targets()
+        """How many agents each pool is to have."""
         self.tasks: Mapping[str, TaskRecord] = self._tasks.by_uid
         """Observed tasks by UID."""
         self.agents: Mapping[Key, AgentRecord] = self._agents.by_key
@@ -239,8 +242,10 @@ class State:
 
     def forget_pool(self, key: Key, uid: str | None = None) -> None:
         """The AgentPool is deleted (only the one of this UID, where one is given)."""
-        if self._pools.remove(key, uid) is not None:
+        gone = self._pools.remove(key, uid)
+        if gone is not None:
             self.news.pool(key)
+            self.targets.forget(gone.uid)
 
     def replace_pools(self, records: Iterable[PoolRecord], list_rv: int | None = None) -> None:
         """Take in a complete list; see ``replace_tasks``."""

@@ -13,6 +13,7 @@ from agentcorps.core.assessment import Assessment, Standing, assess, own_pod, ow
 from agentcorps.core.conditions import DRAINING, Verdict
 from agentcorps.core.quarantine import quarantine
 from agentcorps.core.scaling import is_active
+from agentcorps.core.scaling_status import Scaled, scaling_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ class Memory(NamedTuple):
     """By UID of the agent: why its next pod is made later."""
     resting_agents: Mapping[str, Refusal] = MappingProxyType({})
     """By edition of the pool: why its next agent is made later."""
+    scaled: Mapping[str, Scaled] = MappingProxyType({})
+    """By UID of the pool that scales itself: the last decision about it."""
 
 
 _PHASES: Final = {
@@ -231,7 +234,9 @@ def pool_status(
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
     refusal = memory.refused_agents.get(key)
     rest = memory.resting_agents.get(pool.edition)
-    verdict = _pool_verdict(pool, agents, views, refusal, rest)
+    target = state.targets.of(pool)
+    verdict = _pool_verdict(pool, target, agents, views, refusal, rest)
+    scaled = scaling_status(pool, memory.scaled.get(pool.uid), mark)
     return {
         "observedGeneration": pool.generation,
         "replicas": len(agents),
@@ -241,16 +246,18 @@ def pool_status(
         "drainingReplicas": phases[AgentPhase.DRAINING],
         "updatedReplicas": len(current),
         "unhealthyReplicas": phases[AgentPhase.UNHEALTHY] + phases[AgentPhase.FAILED],
-        "targetReplicas": pool.replicas,
+        "targetReplicas": target,
+        **scaled.fields,
         "queuedTasks": state.queued(key),
         "runningTasks": state.running(key),
         "selector": selector(key.name),
-        "conditions": conditions.standard(verdict, mark),
+        "conditions": [*conditions.standard(verdict, mark), *scaled.conditions],
     }
 
 
 def _pool_verdict(
     pool: PoolRecord,
+    target: int,
     agents: Sequence[AgentRecord],
     views: Mapping[Key, View],
     refusal: Refusal | None,
@@ -262,16 +269,16 @@ def _pool_verdict(
         return Verdict("Terminating", "the pool is being deleted", reconciling=True)
     active = [agent for agent in agents if is_active(agent, pool)]
     ready = sum(views[agent.key].verdict.ready for agent in active)
-    progress = f"{ready} of {pool.replicas} agents are ready"
-    if ready < pool.replicas:
-        missing = len(active) < pool.replicas
+    progress = f"{ready} of {target} agents are ready"
+    if ready < target:
+        missing = len(active) < target
         stalled = _refused("an agent", refusal) if missing and refusal is not None else None
         if stalled is None and missing and rest is not None:
             stalled = Verdict(*rest, stalled=True)
         sick = [agent for agent in agents if agent.quarantined and agent.pool_uid == pool.uid]
         stalled = stalled or _stalled_by([*active, *sick], views)
         return stalled or Verdict("AgentsStarting", progress, reconciling=True)
-    leaving = len(agents) - pool.replicas
+    leaving = len(agents) - target
     if leaving:
         message = f"{progress}, {leaving} surplus ones are leaving"
         return Verdict("ScalingDown", message, ready=True, reconciling=True)

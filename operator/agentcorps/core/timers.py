@@ -8,7 +8,10 @@ from agentcorps.api.meta import TaskPhase
 from agentcorps.core.agenda import Agenda
 
 if TYPE_CHECKING:
-    from agentcorps.core.records import Now, TaskRecord
+    from agentcorps.core.records import Key, Now, TaskRecord
+
+SERVICE_WEIGHT: Final = 0.1
+"""Weight of the newest attempt in the average: the last twenty or so make it."""
 
 
 _RESOLUTION: Final = 1.0
@@ -32,6 +35,7 @@ class Timers:
     def __init__(self) -> None:
         self._agenda: Agenda[str] = Agenda()
         self._began: dict[str, _Began] = {}
+        self._service: dict[Key, float] = {}
         self._ahead = 0.0
         """Seconds by which the wall clock is ahead of the monotonic one."""
 
@@ -52,6 +56,8 @@ class Timers:
             self._began[record.uid] = _Began(
                 record.phase, record.attempt, now.monotonic - elapsed, now.monotonic - waited
             )
+            if known is not None and known.phase is TaskPhase.RUNNING:
+                self._note_service(record.pool_key, now.monotonic - known.at)
 
     def phase_began(self, uid: str) -> float | None:
         """Monotonic time since which a Task is in its phase; None when the Task is not known."""
@@ -65,6 +71,14 @@ class Timers:
         """
         began = self._began.get(uid)
         return None if began is None else began.waits_since
+
+    def service_seconds(self, pool: Key) -> float | None:
+        """How long attempts of a pool's Tasks took lately, on average; None before the first."""
+        return self._service.get(pool)
+
+    def _note_service(self, pool: Key, seconds: float) -> None:
+        mean = self._service.get(pool, seconds)
+        self._service[pool] = mean + (seconds - mean) * SERVICE_WEIGHT
 
     def look_at(self, uid: str) -> None:
         """Have a Task looked at soon."""

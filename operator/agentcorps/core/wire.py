@@ -14,6 +14,7 @@ from agentcorps.api.kinds import AGENT_POOL
 from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, TaskPhase
 from agentcorps.api.names import clip_message, encoded_size
 from agentcorps.api.validation import InvalidObject, parse_agent, parse_pool
+from agentcorps.core.autoscaling import schedules
 from agentcorps.core.conditions import DRAINING, find, is_true
 from agentcorps.core.defaults import effective, limits_of
 from agentcorps.core.fields import (
@@ -286,8 +287,13 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     except InvalidObject as error:
         return _unusable_pool(), clip_message(error.message)
     agent_spec = written["template"]["spec"]
+    trouble = "" if spec.scaling is None else schedules.problem(spec.scaling.policies)
+    if trouble:
+        return _unusable_pool(), clip_message(trouble)
     return {
         "replicas": spec.replicas,
+        "scaling": spec.scaling,
+        "slots": spec.template.spec.slots,
         "drain_timeout_seconds": spec.drain_timeout_seconds,
         "max_queued": spec.tasks.max_queued,
         "history_limit": spec.tasks.history_limit,

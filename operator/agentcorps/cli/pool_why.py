@@ -1,0 +1,122 @@
+"""`agentcorps pool why`: why a pool has the number of agents that it has."""
+
+from typing import Annotated
+
+import typer
+
+from agentcorps.api.kinds import AGENT_POOL
+from agentcorps.api.meta import ConditionType
+from agentcorps.api.scaling import LimitedBy
+from agentcorps.cli import overview
+from agentcorps.cli.connection import connect
+from agentcorps.cli.errors import InputError
+from agentcorps.cli.model import Object, status_of
+from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
+from agentcorps.cli.output import Column, bare_name, emit, print_table, to_json, to_yaml
+
+DEMANDS = (
+    Column("POLICY", lambda row: row["policy"]),
+    Column("TYPE", lambda row: row["reason"]),
+    Column("ASKS FOR", lambda row: row["replicas"]),
+    Column("BECAUSE", lambda row: row.get("message", "")),
+)
+DECISIONS = (
+    Column("TIME", lambda row: row["time"]),
+    Column("FROM", lambda row: row["previousReplicas"]),
+    Column("TO", lambda row: row["targetReplicas"]),
+    Column("BECAUSE", lambda row: row.get("message", "") or row["reason"]),
+)
+_LIMITS = {
+    LimitedBy.MAX_REPLICAS: "scaling.maxReplicas",
+    LimitedBy.BEHAVIOR: "scaling.behavior.scaleUp, for now",
+    LimitedBy.PAUSED: "a pause: see the fields of spec.scaling that begin with paused",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to its noun."""
+    command(app, "why", epilog="  agentcorps pool why summarizers")(why)
+
+
+def why(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the AgentPool.")],
+    *,
+    connection: Connection,
+    operator_namespace: OperatorNamespace = overview.OPERATOR_NAMESPACE,
+    printing: Printing,
+) -> None:
+    """Say why a pool has its number of agents: what asked for it, what limits it, what was before.
+
+    It is what the operator decided, as it stands in the pool's status.
+    """
+    if printing.output is Format.NAME:
+        raise InputError("-o name fits objects: use table, json or yaml")
+    with connect(connection) as cluster:
+        answer = explain(cluster.get(AGENT_POOL, bare_name(name)))
+        answer["operator"] = overview.operator(cluster, operator_namespace)
+    if printing.output is Format.JSON:
+        emit(to_json(answer))
+    elif printing.output is Format.YAML:
+        emit(to_yaml(answer))
+    else:
+        show(answer, color=not connection.no_color)
+
+
+def explain(pool: Object) -> Object:
+    """Return what the status of a pool tells of its number of agents."""
+    status, metadata = status_of(pool), pool["metadata"]
+    scaling = pool["spec"].get("scaling")
+    active: Object = next(
+        (
+            condition
+            for condition in status.get("conditions", [])
+            if condition.get("type") == ConditionType.SCALING_ACTIVE
+        ),
+        {},
+    )
+    return {
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "target": status.get("targetReplicas", 0),
+        "ready": status.get("readyReplicas", 0),
+        "busy": status.get("busyReplicas", 0),
+        "queued": status.get("queuedTasks", 0),
+        "scales": "itself" if scaling else "by spec.replicas",
+        "limitedBy": status.get("limitedBy", LimitedBy.NONE.value),
+        "active": {key: active[key] for key in ("status", "reason", "message") if key in active},
+        "demands": status.get("demands", []),
+        "decisions": status.get("decisions", []),
+        "behindGeneration": status.get("observedGeneration", -1) < metadata["generation"],
+    }
+
+
+def show(answer: Object, *, color: bool) -> None:
+    """Print the answer for people."""
+    emit(
+        f"{answer['name']} is to have {answer['target']} agents: {answer['ready']} ready,"
+        f" {answer['busy']} of them busy; {answer['queued']} queued Tasks"
+    )
+    if answer["scales"] == "itself":
+        _show_scaling(answer, color=color)
+    else:
+        emit("it does not scale itself (no spec.scaling): the number is that of spec.replicas")
+    if answer["behindGeneration"]:
+        emit("the operator has not seen the latest change of the pool yet")
+    operator = answer["operator"]
+    if operator["state"] != "leading":
+        emit(f"operator: {operator['state']}: {operator['message']}")
+
+
+def _show_scaling(answer: Object, *, color: bool) -> None:
+    limit = _LIMITS.get(answer["limitedBy"])
+    if limit is not None:
+        emit(f"limited by: {limit}")
+    active = answer["active"]
+    if active.get("status") == "False":
+        emit(f"not scaling: {active['reason']}: {active.get('message', '')}")
+    if answer["demands"]:
+        emit("")
+        print_table(DEMANDS, answer["demands"], color=color)
+    if answer["decisions"]:
+        emit("")
+        print_table(DECISIONS, answer["decisions"][::-1], color=color)

@@ -1,0 +1,61 @@
+"""What kubelet and garbage collector do, where there is neither: agents come and go with pods."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agentcorps.agent import Agent
+from support.kubectl import Kubectl
+from support.live_agent import LiveAgent, pod_token
+
+
+class Kubelet:
+    """Runs an agent for each pod, and removes the pods whose Agent is gone, when asked to sync."""
+
+    def __init__(
+        self, kubectl: Kubectl, gateway_url: str, folder: Path, worker: Callable[[], Agent]
+    ) -> None:
+        self._kubectl = kubectl
+        self._gateway_url = gateway_url
+        self._folder = folder
+        self._worker = worker
+        self.running: dict[str, LiveAgent] = {}
+
+    def __enter__(self) -> Self:
+        """Nothing runs yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop all agents."""
+        for agent in self.running.values():
+            agent.kill()
+
+    def sync(self) -> None:
+        """Start the agents of new pods; end those of deleted Agents, and their pods."""
+        pods, agents = self._names("pods"), self._names("agents")
+        for name in pods - agents:
+            gone = self.running.pop(name, None)
+            if gone is not None:
+                gone.kill()
+            self._kubectl.run("delete", "pod", name, "--grace-period=0", "--force")
+        for name in (pods & agents) - self.running.keys():
+            self._start(name)
+
+    def _names(self, plural: str) -> set[str]:
+        items = self._kubectl.run("get", plural, "-o", "json").json()["items"]
+        return {item["metadata"]["name"] for item in items}
+
+    def _start(self, pod: str) -> None:
+        secret = self._kubectl.get("secret/agentcorps-gateway-tls")
+        authority = base64.b64decode(secret["data"]["ca.crt"]).decode()
+        token = pod_token(self._kubectl, pod)
+        agent = LiveAgent(self._worker(), self._gateway_url, authority, token, self._folder)
+        agent.__enter__()
+        self.running[pod] = agent
