@@ -29,7 +29,7 @@ Choice = TypeVar("Choice")
 MOST_TASKS = 8
 """Unfinished ones at a time."""
 TIMEOUTS = (5, 20, 300)
-QUEUE_TIMEOUTS = (None, None, 5, 40)
+QUEUE_TIMEOUTS = (None, None, None, None, None, 5, 40)
 WAYS = tuple(Way)
 
 

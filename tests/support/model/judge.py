@@ -79,6 +79,8 @@ class Judge:
             self._ended(where, uid, old, new)
         elif new["phase"] == "TimedOut":
             self._gave_up(where, after, old)
+        elif new.get("reason") == "QueueFull" and old.get("attempt"):
+            self.blame(f"{where}: a Task that was accepted before was refused")
 
     def forget(self, uid: str) -> None:
         """A Task was deleted."""

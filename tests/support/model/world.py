@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from agentcorps.core.records import Key
 
 REPLICAS = 2
+MOST_QUEUED = 6
+"""Fewer than there may be Tasks at a time: now and then one is refused."""
 SLOTS = (1, 3)
 """Of the agents: one entry for each."""
 PAUSES = (0.1, 1.0, 4.0, 6.0, 11.0, 16.0, 35.0)
@@ -28,6 +30,7 @@ class World(Ground):
     def __init__(self) -> None:
         super().__init__()
         seed = ControlRoom(self.cluster, clock=self.clock)
+        seed.add_pool(tasks={"maxQueued": MOST_QUEUED})
         for number, slots in enumerate(SLOTS):
             seed.add_agent(f"{POOL}-{number}", slots=slots)
         self.replicas = [self._new_replica() for _ in range(REPLICAS)]
