@@ -30,6 +30,9 @@ async def crew(given: dict[str, Any], ctx: Context) -> dict[str, Any]:
             await _held(ctx)
         case "crash-once" if ctx.attempt == 1:
             os._exit(3)
+        case "hold-and-crash-once" if ctx.attempt == 1:
+            await _held(ctx)
+            os._exit(3)
         case "say":
             print(given["line"], flush=True)  # noqa: T201 -- what an agent's code may do
         case "sleep":
