@@ -17,12 +17,14 @@ Object = dict[str, Any]
 
 
 class Kind(Enum):
-    """The kinds that the use cases write: (API path, plural, apiVersion, kind)."""
+    """The kinds that the use cases read or write: (API path, plural, apiVersion, kind)."""
 
     TASK = ("/apis/agentcorps.dev/v1alpha1", "tasks", "agentcorps.dev/v1alpha1", "Task")
     AGENT = ("/apis/agentcorps.dev/v1alpha1", "agents", "agentcorps.dev/v1alpha1", "Agent")
     POOL = ("/apis/agentcorps.dev/v1alpha1", "agentpools", "agentcorps.dev/v1alpha1", "AgentPool")
     POD = ("/api/v1", "pods", "v1", "Pod")
+    SECRET = ("/api/v1", "secrets", "v1", "Secret")
+    CONFIG_MAP = ("/api/v1", "configmaps", "v1", "ConfigMap")
 
     @property
     def path(self) -> str:
@@ -85,6 +87,9 @@ class Cluster(Protocol):
 
     async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
         """Create an object; Conflict when the name is taken."""
+
+    async def replace(self, kind: Kind, key: Key, body: Object) -> Object:
+        """Replace an object; Conflict unless it still has the body's resourceVersion."""
 
     async def replace_status(
         self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]

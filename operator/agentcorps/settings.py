@@ -20,6 +20,7 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _LOG_FORMATS = ("json", "text")
+_SECRETS = ("Off", "Labelled", "Any")
 _MAX_PORT = 65535
 
 
@@ -43,6 +44,8 @@ class Settings:
     probe_port: int
     gateway_url: str
     """Where agents reach the gateway."""
+    secrets: str
+    """What may be done with Secrets on behalf of Tasks: Off, Labelled or Any."""
     log_level: str
     log_format: str
     lease_seconds: float
@@ -81,6 +84,7 @@ class Settings:
             gateway_port=port,
             probe_port=reader.port("AGENTCORPS_PROBE_PORT", 8080),
             gateway_url=reader.https_url("AGENTCORPS_GATEWAY_URL", default_url),
+            secrets=reader.choice("AGENTCORPS_SECRETS", _SECRETS, "Any"),
             log_level=reader.choice("AGENTCORPS_LOG_LEVEL", _LOG_LEVELS, "INFO"),
             log_format=reader.choice("AGENTCORPS_LOG_FORMAT", _LOG_FORMATS, "json"),
             lease_seconds=lease,

@@ -33,6 +33,7 @@ from agentcorps.control.kicks import Kicks
 from agentcorps.control.loop import Loop, soonest
 from agentcorps.control.monitor_agents import MonitorAgents
 from agentcorps.control.observe import Observer
+from agentcorps.control.payloads import Payloads
 from agentcorps.control.progress import FLUSH_SECONDS, ProgressBook
 from agentcorps.control.recover_tasks import RecoverTasks
 from agentcorps.control.remembered import Remembered
@@ -43,6 +44,7 @@ from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.control.task_writes import TaskWrites
 from agentcorps.control.vitals import Vitals
 from agentcorps.core import wire
+from agentcorps.core.payloads import Access
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.state import State
 from agentcorps.handlers.fleet import register
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from agentcorps.adapters.clock import ServerClock
     from agentcorps.adapters.connection import ApiConnection
     from agentcorps.adapters.credentials import Credentials
+    from agentcorps.core.actions import Requeue
     from agentcorps.core.records import PodRecord, TaskRecord
     from agentcorps.ports import Clock, Cluster, EventSink, Leadership
     from agentcorps.settings import Settings
@@ -152,7 +155,13 @@ def build(
     duty = Duty(elector)
     trust = Trust(settings.gateway_url)
     world = World(DutifulCluster(kube, duty), clock, duty, events)
-    rooms = use_cases(world, trust.address, identities.forget, aging_seconds=settings.aging_seconds)
+    rooms = use_cases(
+        world,
+        trust.address,
+        identities.forget,
+        aging_seconds=settings.aging_seconds,
+        access=Access(settings.secrets),
+    )
     resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
     feeds = _feeds(settings, api, rooms.observer)
     loops = _loops(world, rooms, resync)
@@ -182,6 +191,7 @@ def use_cases(
     pod_gone: Callable[[str], None],
     *,
     aging_seconds: float = DEFAULT_AGING_SECONDS,
+    access: Access = Access.ANY,
 ) -> UseCases:
     """Build everything of ``control`` around a new, empty state.
 
@@ -190,11 +200,18 @@ def use_cases(
         gateway: Tells new pods where to call.
         pod_gone: Told the UID of each pod that is gone.
         aging_seconds: Time of waiting that is worth one step of a Task's priority.
+        access: What may be done with Secrets on behalf of Tasks.
     """
+
+    def give_back(action: Requeue) -> None:
+        tasks.start(action)
+
     state, kicks, remembered = State(aging_seconds), Kicks(), Remembered()
     clock, events = world.clock, world.events
-    writes = TaskWrites(state, world.cluster, clock, kicks.all)
-    deliveries = Deliveries(state, world.cluster, clock)
+    payloads = Payloads(state, world.cluster, clock, access)
+    writes = TaskWrites(state, world.cluster, clock, payloads, kicks.all)
+    deliveries = Deliveries(state, world.cluster, clock, payloads, give_back)
+    tasks = TaskApplier(state, writes, deliveries, world.cluster, events, clock, remembered)
     gatekeeper = Gatekeeper(state, world.cluster, world.leadership)
     progress = ProgressBook(writes)
     sessions = AgentSessions(state, gatekeeper, deliveries, writes, remembered, clock, kicks)
@@ -209,7 +226,7 @@ def use_cases(
         observer=Observer(state, deliveries, clock, kicks, pod_gone),
         progress=progress,
         calls=AgentCalls(sessions, reports, goodbyes),
-        tasks=TaskApplier(state, writes, deliveries, world.cluster, events, clock, remembered),
+        tasks=tasks,
         fleet=FleetApplier(state, world.cluster, events, remembered, clock, gateway),
     )
 

@@ -30,7 +30,7 @@ def test_operator_logs_json_without_secrets(system: Kubectl) -> None:
 
 
 def test_operator_may_only_what_it_needs(system: Kubectl) -> None:
-    """The operator's account can read no Secret but its own, and cannot change Task specs."""
+    """The operator's account can list no Secrets, and cannot change Task specs."""
     account = f"--as=system:serviceaccount:{system.namespace}:agentcorps-operator"
     for verb, what in (("list", "secrets"), ("update", "tasks.agentcorps.dev"), ("patch", "pods")):
         answer = system.run("auth", "can-i", verb, what, account, "-A")

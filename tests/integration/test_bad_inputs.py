@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agentcorps.api.names import MAX_INPUT_BYTES, encoded_size
-from generate.files import POLICY_NAME, input_size_policy
+from generate.policies import INPUT_SIZE, input_size_policy
 from support import objects
 from support.bad_input import BadInput
 from support.bad_inputs import BAD_INPUTS
@@ -15,8 +15,8 @@ from support.poll import until
 
 TOO_LARGE = (
     f'Error from server (RequestEntityTooLarge): error when creating "STDIN": tasks.agentcorps.dev'
-    f" \"first\" is forbidden: ValidatingAdmissionPolicy '{POLICY_NAME}' with binding"
-    f" '{POLICY_NAME}' denied request: spec.input: must have at most {MAX_INPUT_BYTES} bytes as"
+    f" \"first\" is forbidden: ValidatingAdmissionPolicy '{INPUT_SIZE}' with binding"
+    f" '{INPUT_SIZE}' denied request: spec.input: must have at most {MAX_INPUT_BYTES} bytes as"
     " JSON: keep large data elsewhere and pass a reference to it"
 )
 CANARY = "4111-1111-1111-1111"

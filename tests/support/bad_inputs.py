@@ -5,7 +5,7 @@ docs/reference/bad-inputs.md shows the same list; a unit test compares the two.
 
 from collections.abc import Iterator
 
-from support import bad_scaling, objects
+from support import bad_payloads, bad_scaling, objects
 from support.bad_input import BadInput
 from support.objects import pod_template
 
@@ -334,4 +334,12 @@ def _changes() -> Iterator[BadInput]:
     )
 
 
-BAD_INPUTS = (*_strict(), *_pools(), *bad_scaling.pools(), *_agents(), *_tasks(), *_changes())
+BAD_INPUTS = (
+    *_strict(),
+    *_pools(),
+    *bad_scaling.pools(),
+    *_agents(),
+    *_tasks(),
+    *bad_payloads.payloads(),
+    *_changes(),
+)

@@ -52,3 +52,5 @@ def adopt(room: ControlRoom) -> None:
                 room.observer.agent_event("ADDED", body)
             case Kind.POOL:
                 room.observer.pool_event("ADDED", body)
+            case Kind.SECRET | Kind.CONFIG_MAP:
+                continue

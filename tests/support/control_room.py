@@ -12,6 +12,7 @@ from agentcorps.control.monitor_agents import MonitorAgents
 from agentcorps.control.recover_tasks import RecoverTasks
 from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.core import wire
+from agentcorps.core.payloads import Access
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.records import Key, Now
 from agentcorps.ports import Cluster, Kind, Leadership, Object, PodIdentity
@@ -58,6 +59,7 @@ class ControlRoom:
         clock: ManualClock | None = None,
         link: Cluster | None = None,
         leadership: Leadership | None = None,
+        access: Access = Access.ANY,
     ) -> None:
         """Wire everything.
 
@@ -67,6 +69,7 @@ class ControlRoom:
             clock: A clock that several rooms share; one of its own by default.
             link: How this operator reaches the cluster, where that is not simply always.
             leadership: Whether it leads, where that is not up to the test.
+            access: What it may do with Secrets.
         """
         self.cluster = cluster or FakeCluster()
         self.clock = clock or ManualClock()
@@ -76,7 +79,10 @@ class ControlRoom:
         self.forgotten: list[str] = []
         world = World(port, self.clock, leadership or self.leader, self.notes)
         rooms = use_cases(
-            world, lambda: GatewayAddress("https://gateway:8443", "CA"), self.forgotten.append
+            world,
+            lambda: GatewayAddress("https://gateway:8443", "CA"),
+            self.forgotten.append,
+            access=access,
         )
         self.state, self.kicks, self.remembered = rooms.state, rooms.kicks, rooms.remembered
         self.writes, self.deliveries = rooms.writes, rooms.deliveries

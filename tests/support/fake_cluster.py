@@ -66,6 +66,15 @@ class FakeCluster:
 
         return self._write("create", kind, key, write)
 
+    async def replace(self, kind: Kind, key: Key, body: Object) -> Object:
+        """See ports.Cluster."""
+        known = self.objects.get((kind, key))
+        if known is None:
+            raise NotFound(str(key))
+        if known["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            raise Conflict(f"{key} was written in between")
+        return self._write("replace", kind, key, lambda: self.put(kind, body))
+
     async def replace_status(
         self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> Object:

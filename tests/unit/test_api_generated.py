@@ -12,7 +12,7 @@ from pydantic import Field
 from agentcorps.api import kinds
 from agentcorps.api.meta import ApiModel
 from agentcorps.api.names import MAX_INPUT_BYTES
-from generate import files
+from generate import files, policies
 from generate.crds import DEFINITIONS, MAX_CRD_BYTES, crd
 from generate.structural import UnsupportedSchemaError, structural_schema
 from support.bad_input import BadInput
@@ -119,7 +119,7 @@ def test_braces_in_texts_are_not_taken_for_templates() -> None:
 
 def test_the_policy_has_the_limit_of_the_models() -> None:
     """The size that the policy enforces is the one that CLI and operator enforce."""
-    policy, binding = files.input_size_policy()
+    policy, binding = policies.input_size_policy()
     assert f"<= {MAX_INPUT_BYTES}" in policy["spec"]["validations"][0]["expression"]
     assert binding["spec"]["policyName"] == policy["metadata"]["name"]
 

@@ -74,11 +74,11 @@ USAGE = {
     ),
     "no input": (
         ["task", "submit", "--pool", "p"],
-        "give exactly one of --input, --input-file and -f",
+        "give exactly one of --input, --input-file, --input-from and -f",
     ),
     "two inputs": (
         ["task", "submit", "--pool", "p", "--input", "{}", "-f", "x"],
-        "give exactly one of --input, --input-file and -f",
+        "give exactly one of --input, --input-file, --input-from and -f",
     ),
     "input is no JSON": (
         ["task", "submit", "--pool", "p", "--input", "{'a': 1}"],
@@ -87,6 +87,14 @@ USAGE = {
     "two kinds of name": (
         ["task", "submit", "--pool", "p", "--input", "{}", "--name", "a", "--generate-name", "b"],
         "give --name or --generate-name, not both",
+    ),
+    "source without a key": (
+        ["task", "submit", "--pool", "p", "--input-from", "secret/mail"],
+        "--input-from must have the form secret/NAME:KEY or configmap/NAME:KEY",
+    ),
+    "source of an unknown kind": (
+        ["task", "submit", "--pool", "p", "--input-from", "pod/mail:key"],
+        "--input-from must have the form secret/NAME:KEY or configmap/NAME:KEY",
     ),
     "wait and dry run": (
         ["task", "submit", "--pool", "p", "--input", "{}", "--wait", "--dry-run=client"],

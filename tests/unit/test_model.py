@@ -13,9 +13,10 @@ import pytest
 from agentcorps.agent.term import Term
 from agentcorps.control import deliveries
 from agentcorps.control.apply import TaskApplier
+from agentcorps.control.drafts import Draft, NotApplied
 from agentcorps.control.duty import DutifulCluster, Duty
 from agentcorps.control.gatekeeper import Gatekeeper
-from agentcorps.control.task_writes import NotApplied, TaskWrites
+from agentcorps.control.task_writes import TaskWrites
 from agentcorps.core import lifecycle, wire
 from agentcorps.core.state import State
 from agentcorps.ports import Conflict, Kind, Object, Unavailable
@@ -68,11 +69,9 @@ def lead_before_the_lists(patch: pytest.MonkeyPatch) -> None:
 def retry_blindly(patch: pytest.MonkeyPatch) -> None:
     """After a lost answer or a conflict, write the same again over whatever is there."""
 
-    async def send(
-        writes: TaskWrites, before: TaskRecord, after: TaskRecord, result: object
-    ) -> Object:
+    async def send(writes: TaskWrites, before: TaskRecord, draft: Draft) -> Object:
         version = before.resource_version
-        status = wire.task_status(after, result=result)
+        status = wire.task_status(draft.record, result=draft.result)
         link = cast("DutifulCluster", writes._cluster)._cluster
         while True:
             try:

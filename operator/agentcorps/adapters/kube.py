@@ -38,6 +38,11 @@ class KubeCluster:
         stored: Object = await self._send("POST", collection_path(kind, namespace), body=body)
         return stored
 
+    async def replace(self, kind: Kind, key: Key, body: Object) -> Object:
+        """Replace an object; Conflict unless it still has the body's resourceVersion."""
+        stored: Object = await self._send("PUT", object_path(kind, key), body=body)
+        return stored
+
     async def replace_status(
         self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> Object:

@@ -104,6 +104,10 @@ class TaskReason(StrEnum):
     INPUT_TOO_LARGE = "InputTooLarge"
     RESULT_TOO_LARGE = "ResultTooLarge"
     INVALID_OBJECT = "InvalidObject"
+    INPUT_NOT_FOUND = "InputNotFound"
+    INPUT_INVALID = "InputInvalid"
+    RESULT_REFUSED = "ResultRefused"
+    SECRETS_DISABLED = "SecretsDisabled"
 
 
 class RetryReason(StrEnum):

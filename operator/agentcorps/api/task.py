@@ -22,6 +22,7 @@ from agentcorps.api.names import (
     MAX_NAME_LENGTH,
     MAX_RESULT_BYTES,
 )
+from agentcorps.api.payloads import InputFrom, ResultRef, ResultTo
 from agentcorps.api.rules import Capability, PoolName, cel, immutable, validated
 from agentcorps.api.selector import LabelSelector
 
@@ -119,6 +120,8 @@ class TaskSpec(ApiModel):
                 "agentSelector",
                 "requires",
                 "input",
+                "inputFrom",
+                "resultTo",
                 "priority",
                 "queueTimeoutSeconds",
                 "affinityKey",
@@ -134,6 +137,11 @@ class TaskSpec(ApiModel):
                 "!oldSelf.cancel || self.cancel",
                 "a cancellation cannot be taken back: create a new Task instead",
                 path=".cancel",
+            ),
+            cel(
+                "!has(self.input) || !has(self.inputFrom)",
+                "must not be set beside input: give one of the two",
+                path=".inputFrom",
             ),
         )
     )
@@ -155,9 +163,20 @@ class TaskSpec(ApiModel):
         json_schema_extra={"uniqueItems": True},
         description="Capabilities that the agent must have, all of them.",
     )
-    input: dict[str, Any] = Field(
-        default_factory=dict,
-        description=f"What the agent gets: a JSON object of at most {MAX_INPUT_BYTES} bytes.",
+    input: dict[str, Any] | None = Field(
+        default=None,
+        description=f"What the agent gets: a JSON object of at most {MAX_INPUT_BYTES} bytes."
+        " Without it and without inputFrom an empty one.",
+    )
+    input_from: InputFrom | None = Field(
+        default=None,
+        description="Where the input stands instead, so that it is not in the Task: read when the"
+        " Task is given to an agent. Its creator must be allowed to read it.",
+    )
+    result_to: ResultTo | None = Field(
+        default=None,
+        description="Where the result goes instead of status.result. The Task's creator must be"
+        " allowed to create and update Secrets.",
     )
     priority: int = Field(
         default=0,
@@ -281,6 +300,9 @@ class TaskStatus(ApiModel):
     )
     result_digest: Identifier | None = Field(
         default=None, description="Digest of the result, e.g. sha256:..."
+    )
+    result_ref: ResultRef | None = Field(
+        default=None, description="Where the result is, if spec.resultTo keeps it elsewhere."
     )
     attempts: Annotated[tuple[Attempt, ...], Strict(strict=False)] = Field(
         default=(),

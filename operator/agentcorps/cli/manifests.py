@@ -41,6 +41,7 @@ class TaskSettings:
     timeout_seconds: int | None = None
     retry_limit: int | None = None
     ttl_seconds: int | None = None
+    result_to: str | None = None
     name: str | None = None
     generate_name: str | None = None
     labels: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class TaskSettings:
             "timeoutSeconds": self.timeout_seconds,
             "retry": None if self.retry_limit is None else {"limit": self.retry_limit},
             "ttlSecondsAfterFinished": self.ttl_seconds,
+            "resultTo": None if self.result_to is None else {"secret": {"name": self.result_to}},
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -162,7 +164,7 @@ def _named(metadata: Mapping[str, Any], pool: Any, settings: TaskSettings) -> di
 
 def _check_size(task: Document) -> None:
     try:
-        size = encoded_size(task.value["spec"].get("input", {}))
+        size = encoded_size(task.value["spec"].get("input") or {})
     except (TypeError, ValueError, RecursionError):
         task.refuse("input holds a value that JSON does not have (a date, NaN, binary data ...)")
     if size > MAX_INPUT_BYTES:

@@ -12,6 +12,7 @@ from agentcorps.cli.model import is_finished, phase_of
 from agentcorps.cli.objects import create_one
 from agentcorps.cli.options import DryRun, Format
 from agentcorps.cli.output import emit, full_name, to_json, to_yaml
+from agentcorps.cli.payloads import with_result
 from agentcorps.cli.progress import bar
 from agentcorps.cli.waiting import outcome_of, wait_for
 
@@ -87,6 +88,8 @@ def follow(
     """
     names = [item["metadata"]["name"] for item in created]
     finished = wait_for(cluster, names, is_finished, timeout=timeout, color=color)
+    if style is not Format.NAME:
+        finished = [with_result(cluster, item) for item in finished]
     print_results(finished, style)
     error = outcome_of(finished)
     if error is not None:

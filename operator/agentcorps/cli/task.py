@@ -25,6 +25,7 @@ from agentcorps.cli.output import (
     to_json,
     to_yaml,
 )
+from agentcorps.cli.payloads import with_result
 from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
 
 app = typer.Typer(help="Submit Tasks, follow them, fetch their results.")
@@ -200,7 +201,7 @@ def result(
         str | None, typer.Option("--timeout", metavar="TIME", help="Longest time of --wait.")
     ] = None,
 ) -> None:
-    """Print the result of a Task.
+    """Print the result of a Task, also one that a Secret keeps, if you may read that.
 
     Exit codes: 1 when it failed, 5 when it was cancelled, 4 when it has not ended yet.
     """
@@ -215,9 +216,10 @@ def result(
                 timeout=limit,
                 color=not connection.no_color,
             )
-    if not is_finished(task):
-        raise WaitTimeoutError(f"task {name!r} is still {phase_of(task)}: add --wait")
-    _end([task])
+        if not is_finished(task):
+            raise WaitTimeoutError(f"task {name!r} is still {phase_of(task)}: add --wait")
+        _end([task])
+        task = with_result(cluster, task)
     emit(result_text(task, output))
 
 

@@ -1,6 +1,7 @@
 """`agentcorps task retry`: runs what a Task asked for once more, as a Task of its own."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
@@ -27,6 +28,24 @@ _TRACKER_GROUPS: Final = ("argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/")
 """Labels by which tools find what they own: they would take the copy for theirs, and remove it."""
 
 
+@dataclass(frozen=True, slots=True)
+class New:
+    """What the new Task does not take over from the old one."""
+
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NEW", help="Name of the one new Task; made up by default."),
+    ] = None
+    result_to: Annotated[
+        str | None,
+        typer.Option(
+            "--result-to",
+            metavar="SECRET",
+            help="Secret for the result of the one new Task, if the old one's has its result.",
+        ),
+    ] = None
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to its noun."""
     command(app, "retry", epilog=EPILOG)(retry)
@@ -35,10 +54,7 @@ def register(app: typer.Typer) -> None:
 def retry(
     names: TaskNames,
     *,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="NEW", help="Name of the one new Task; made up by default."),
-    ] = None,
+    new: New,
     force: Annotated[
         bool, typer.Option("--force", help="Also Tasks that still wait or run, which go on.")
     ] = False,
@@ -55,9 +71,11 @@ def retry(
     limit = None if waiting.timeout is None else parse_duration(waiting.timeout)
     if waiting.wait and creation.dry_run is not DryRun.NONE:
         raise InputError("--wait and --dry-run exclude each other")
-    if name is not None and len(names) > 1:
+    if new.name is not None and len(names) > 1:
         raise InputError(f"--name fits one Task, not {len(names)}")
-    if name is not None and name == bare_name(names[0]):
+    if new.result_to is not None and len(names) > 1:
+        raise InputError(f"--result-to fits one Task, not {len(names)}: each needs its own")
+    if new.name is not None and new.name == bare_name(names[0]):
         raise InputError("--name is that of the Task itself, which keeps its end: choose another")
     color = not connection.no_color
 
@@ -67,13 +85,13 @@ def retry(
 
     with connect(connection) as cluster:
         olds = [cluster.get(TASK, bare_name(each)) for each in names]
-        documents = [again(old, name, force=force) for old in olds]
+        documents = [again(old, new, force=force) for old in olds]
         created = submission.submit(cluster, documents, creation.dry_run, report, color=color)
         if waiting.wait:
             submission.follow(cluster, created, printing.output, timeout=limit, color=color)
 
 
-def again(old: Object, name: str | None, *, force: bool) -> Document:
+def again(old: Object, new: New, *, force: bool) -> Document:
     """Return a new Task that asks for what an old one asked for.
 
     Raises:
@@ -89,20 +107,23 @@ def again(old: Object, name: str | None, *, force: bool) -> Document:
     root = metadata["name"]
     if ANNOTATION_RETRY_OF in annotations:
         root = _SUFFIX.sub("", root)
-    new = {"name": name} if name is not None else {"generateName": f"{root}-retry-"}
+    named = {"name": new.name} if new.name is not None else {"generateName": f"{root}-retry-"}
     labels = {
         key: value
         for key, value in (metadata.get("labels") or {}).items()
         if key not in _TRACKERS and not key.startswith(_TRACKER_GROUPS)
     }
+    spec = {key: each for key, each in old["spec"].items() if key != "cancel"}
+    if new.result_to is not None:
+        spec["resultTo"] = {"secret": {"name": new.result_to}}
     value = {
         "apiVersion": TASK.api_version,
         "kind": TASK.kind,
         "metadata": {
-            **new,
+            **named,
             **({"labels": labels} if labels else {}),
             "annotations": {ANNOTATION_RETRY_OF: metadata["name"]},
         },
-        "spec": {key: each for key, each in old["spec"].items() if key != "cancel"},
+        "spec": spec,
     }
     return Document(value, f"task {metadata['name']!r}")

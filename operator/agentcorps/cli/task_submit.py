@@ -13,11 +13,13 @@ from agentcorps.cli.manifests import TaskSettings, task_from_input, task_from_ma
 from agentcorps.cli.model import Object
 from agentcorps.cli.names import pool_option
 from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
+from agentcorps.cli.payloads import input_reference
 from agentcorps.cli.waiting import parse_duration
 
 EPILOG = """  agentcorps task submit --pool summarizers --input '{"text": "..."}' --wait
   agentcorps task submit --pool summarizers --input-file inputs.jsonl
   agentcorps task submit -f task.yaml --name report-2026-11
+  agentcorps task submit --pool summarizers --input-from secret/mail:input.json --result-to answer
   generate | agentcorps task submit --pool summarizers --input-file -"""
 
 
@@ -37,6 +39,15 @@ class Source:
             help="File of inputs: each JSON object (JSONL: each line) makes one Task; - is stdin.",
         ),
     ] = None
+    input_from: Annotated[
+        str | None,
+        typer.Option(
+            "--input-from",
+            metavar="KIND/NAME:KEY",
+            help="Key of a Secret or ConfigMap that holds the input of one Task, as in"
+            " secret/mail:input.json. Only its name stands in the Task.",
+        ),
+    ] = None
     filename: Annotated[
         str | None,
         typer.Option(
@@ -54,21 +65,27 @@ class Source:
         Raises:
             InputError: None or several sources, or one that cannot be read.
         """
-        given = [text for text in (self.input, self.input_file, self.filename) if text is not None]
+        sources = (self.input, self.input_file, self.input_from, self.filename)
+        given = [text for text in sources if text is not None]
         if len(given) != 1:
-            raise InputError("give exactly one of --input, --input-file and -f")
+            raise InputError("give exactly one of --input, --input-file, --input-from and -f")
         if settings.name is not None and settings.generate_name is not None:
             raise InputError("give --name or --generate-name, not both")
         if self.filename is not None:
             tasks = [task_from_manifest(each, settings) for each in read_documents(self.filename)]
         elif self.input_file is not None:
             tasks = [task_from_input(each, settings) for each in read_documents(self.input_file)]
+        elif self.input_from is not None:
+            spec = {"inputFrom": input_reference(self.input_from)}
+            tasks = [task_from_manifest(Document(spec, "--input-from"), settings)]
         else:
             tasks = [
                 task_from_input(Document(parse_object(given[0], "--input"), "--input"), settings)
             ]
         if settings.name is not None and len(tasks) > 1:
             raise InputError(f"--name fits one Task, not {len(tasks)}: use --generate-name")
+        if settings.result_to is not None and len(tasks) > 1:
+            raise InputError(f"--result-to fits one Task, not {len(tasks)}: each needs its own")
         return tasks
 
 
@@ -115,6 +132,14 @@ class Fields:
     ttl: Annotated[
         int | None, typer.Option("--ttl", help="Seconds after its end when a Task is deleted.")
     ] = None
+    result_to: Annotated[
+        str | None,
+        typer.Option(
+            "--result-to",
+            metavar="SECRET",
+            help="Name of a Secret that is created for the result, which then is not in the Task.",
+        ),
+    ] = None
     name: Annotated[
         str | None,
         typer.Option(
@@ -147,6 +172,7 @@ class Fields:
             timeout_seconds=self.timeout_seconds,
             retry_limit=self.retry_limit,
             ttl_seconds=self.ttl,
+            result_to=self.result_to,
             name=self.name,
             generate_name=self.generate_name,
             labels=tuple(self.labels),

@@ -82,9 +82,12 @@ class AgentReports:
             lifecycle.fence(record, ref.attempt, caller.pod.uid, body.instance)
             return lifecycle.succeed(record, self._clock.now())
 
-        await self._write(caller, ref, succeed, result=body.result)
+        after = await self._write(caller, ref, succeed, result=body.result)
         if caller.agent is not None:
             praise(self._state, self._remembered, caller.agent)
+        if after.phase is not TaskPhase.SUCCEEDED:
+            self._events.emit(attempt_ended(after, after.message))
+            raise ProtocolError(422, after.reason, after.message)
         return self._directives(caller)
 
     async def fail(self, identity: PodIdentity, ref: TaskRef, body: FailRequest) -> Directives:

@@ -13,6 +13,7 @@ from agentcorps.control.retold import attempt_ended
 from agentcorps.core import lifecycle
 from agentcorps.core.actions import Bind, DeleteTask, Explain, Finish, FollowGeneration, Requeue
 from agentcorps.core.defaults import adopt
+from agentcorps.core.why import LACKING
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound
 
 if TYPE_CHECKING:
@@ -65,10 +66,7 @@ class TaskApplier:
             case Finish():
                 self._finish(action)
             case Explain():
-                self._writes.begin(
-                    action.task_uid,
-                    lambda record: lifecycle.explain(record, action.reason, action.message),
-                )
+                self._explain(action)
             case FollowGeneration():
                 self._chore(action.task_uid, self._follow(action.task_uid))
             case DeleteTask():
@@ -80,12 +78,37 @@ class TaskApplier:
 
     def _bind(self, action: Bind) -> None:
         now = self._clock.now()
+        record = self._state.task(action.task_uid)
+        plain = record is None or not record.payload_elsewhere
+        courier = None if plain else self._deliveries.courier(self._ended)
         self._writes.begin(
             action.task_uid,
             lambda record: lifecycle.bind(
                 self._limited(record), action.agent, action.pod_uid, action.instance, now
             ),
-            then=self._deliveries.hand_over,
+            prepare=None if courier is None else courier.prepare,
+            then=self._deliveries.hand_over if courier is None else courier.deliver,
+        )
+
+    def _explain(self, action: Explain) -> None:
+        self._writes.begin(
+            action.task_uid,
+            lambda record: lifecycle.explain(record, action.reason, action.message),
+            then=self._explained if action.reason in LACKING else None,
+        )
+
+    def _explained(self, after: TaskRecord, _stored: Object) -> None:
+        """What a Task lacks of its own is somebody's to mend: tell them."""
+        self._events.emit(
+            Note(
+                kind=Kind.TASK,
+                key=after.key,
+                uid=after.uid,
+                reason=after.reason,
+                action="Wait",
+                message=after.message,
+                warning=True,
+            )
         )
 
     def _requeue(self, action: Requeue) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from agentcorps.api.meta import TaskPhase
+from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.api.protocol import TaskDelivery
+from agentcorps.control.courier import Courier
 from agentcorps.control.mailbox import Mailbox
 from agentcorps.core import wire
+from agentcorps.core.actions import Requeue
+from agentcorps.core.payloads import Unusable
 from agentcorps.ports import Kind, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from agentcorps.api.protocol import TaskRef
+    from agentcorps.control.payloads import Payloads
     from agentcorps.core.records import Key, Now, TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster, Object
@@ -22,11 +26,23 @@ if TYPE_CHECKING:
 class Deliveries:
     """Mailboxes of all agent processes (``ports.Delivery``)."""
 
-    def __init__(self, state: State, cluster: Cluster, clock: Clock) -> None:
-        """Inputs are not kept in memory: what is handed over again is read from the cluster."""
+    def __init__(
+        self,
+        state: State,
+        cluster: Cluster,
+        clock: Clock,
+        payloads: Payloads,
+        give_back: Callable[[Requeue], None],
+    ) -> None:
+        """Inputs are not kept in memory: what is handed over again is read from the cluster.
+
+        ``give_back`` returns a bound Task to the queue whose input is gone meanwhile.
+        """
         self._state = state
         self._cluster = cluster
         self._clock = clock
+        self._payloads = payloads
+        self._give_back = give_back
         self._boxes: dict[Key, Mailbox] = {}
 
     def open_box(self, agent: Key, instance: str) -> Mailbox:
@@ -56,11 +72,22 @@ class Deliveries:
         if box is not None:
             box.wake()
 
-    def hand_over(self, record: TaskRecord, stored: Object) -> None:
-        """Deliver a task by the object that the binding write returned (it carries the input)."""
-        self.deliver(
-            record.agent, record.agent_instance, self._delivery(record, stored, self._clock.now())
-        )
+    def hand_over(
+        self, record: TaskRecord, stored: Object, fetched: dict[str, Any] | None = None
+    ) -> None:
+        """Deliver a task by the object that the binding write returned.
+
+        That carries the input, unless it had to be ``fetched`` from elsewhere.
+        """
+        delivery = self._delivery(record, stored, fetched, self._clock.now())
+        self.deliver(record.agent, record.agent_instance, delivery)
+
+    def courier(self, refused: Callable[[TaskRecord, Object], None]) -> Courier:
+        """Return who fetches the input of a Task that is to be bound, and hands it over.
+
+        ``refused`` is told when the Task had to be ended instead.
+        """
+        return Courier(self._payloads, self.hand_over, refused)
 
     async def collect(
         self, agent: Key, instance: str, running: Collection[TaskRef]
@@ -94,9 +121,18 @@ class Deliveries:
         if fresh.uid != record.uid or not _current(fresh, record.attempt):
             self._state.observe_task(fresh, now)
             return None
-        return self._delivery(record, stored, now)
+        try:
+            source = fresh.input_from
+            fetched = None if source is None else await self._payloads.fetch(fresh, source)
+        except Unusable as error:
+            reason, told = TaskReason.NOT_DELIVERED.value, error.message
+            self._give_back(Requeue(fresh.uid, fresh.attempt, reason, told, counted=False))
+            return None
+        return self._delivery(record, stored, fetched, now)
 
-    def _delivery(self, record: TaskRecord, stored: Object, now: Now) -> TaskDelivery:
+    def _delivery(
+        self, record: TaskRecord, stored: Object, fetched: dict[str, Any] | None, now: Now
+    ) -> TaskDelivery:
         started = self._state.started_monotonic(record.uid)
         elapsed = 0.0 if started is None else now.monotonic - started
         return TaskDelivery(
@@ -105,7 +141,7 @@ class Deliveries:
             uid=record.uid,
             attempt=record.attempt,
             requires=sorted(record.requires),
-            input=stored["spec"].get("input") or {},
+            input=(stored["spec"].get("input") or {}) if fetched is None else fetched,
             remaining_seconds=max(0.0, record.timeout_seconds - elapsed),
         )
 

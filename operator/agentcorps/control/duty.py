@@ -61,6 +61,11 @@ class DutifulCluster:
         self._require()
         return await self._cluster.create(kind, namespace, body)
 
+    async def replace(self, kind: Kind, key: Key, body: Object) -> Object:
+        """See ports.Cluster."""
+        self._require()
+        return await self._cluster.replace(kind, key, body)
+
     async def replace_status(
         self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> Object:

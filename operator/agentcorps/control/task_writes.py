@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
+from agentcorps.control.drafts import Draft, NotApplied
 from agentcorps.core import wire
 from agentcorps.core.lifecycle import IllegalTransition
 from agentcorps.ports import ClusterError, Conflict, Kind, NotFound, Object, Refused, Unavailable
@@ -20,6 +21,8 @@ from agentcorps.ports import ClusterError, Conflict, Kind, NotFound, Object, Ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentcorps.control.drafts import Prepare
+    from agentcorps.control.payloads import Payloads
     from agentcorps.core.records import TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster
@@ -34,8 +37,9 @@ REPORT_TRIES: Final = 8
 """How often a report is judged anew after somebody else wrote the Task."""
 
 
-class NotApplied(ClusterError):
-    """The write did not happen. The Task was read again: a fresh decision sees the truth."""
+class _Written(NamedTuple):
+    record: TaskRecord
+    stored: Object
 
 
 class TaskWrites:
@@ -46,6 +50,7 @@ class TaskWrites:
         state: State,
         cluster: Cluster,
         clock: Clock,
+        payloads: Payloads,
         kick: Callable[[], None],
         *,
         concurrency: int = MAX_CONCURRENT_WRITES,
@@ -54,21 +59,24 @@ class TaskWrites:
         self._state = state
         self._cluster = cluster
         self._clock = clock
+        self._payloads = payloads
         self._kick = kick
         self._room = asyncio.Semaphore(concurrency)
-        self._flights: dict[str, asyncio.Task[Object]] = {}
+        self._flights: dict[str, asyncio.Task[_Written]] = {}
 
     def begin(
         self,
         uid: str,
         transition: Callable[[TaskRecord], TaskRecord],
         *,
+        prepare: Prepare | None = None,
         then: Callable[[TaskRecord, Object], None] | None = None,
     ) -> bool:
         """Start a write that a decision asked for; returns False when the Task moved on meanwhile.
 
-        ``then`` gets the new record and the stored object once the API server has said yes. When it
-        says no, nothing is called: the Task has been read again and the next decision sees it.
+        ``prepare`` is done first and has the last word on what is written. ``then`` gets the new
+        record and the stored object once the API server has said yes. When it says no, nothing is
+        called: the Task has been read again and the next decision sees it.
         """
         before = self._state.task(uid)
         if before is None or self._state.in_flight(uid):
@@ -78,8 +86,8 @@ class TaskWrites:
         except IllegalTransition as error:
             log.info("decision came too late", task=str(before.key), uid=uid, why=str(error))
             return False
-        flight = self._fly(before, after)
-        flight.add_done_callback(partial(self._landed, after=after, then=then))
+        flight = self._fly(before, Draft(after), prepare)
+        flight.add_done_callback(partial(self._landed, task=before, then=then))
         return True
 
     async def report(
@@ -90,6 +98,9 @@ class TaskWrites:
         result: object = wire.ABSENT,
     ) -> TaskRecord:
         """Write what an agent reported, judged anew against each fresh state.
+
+        A result that belongs into a Secret is put there first; if that cannot be, the returned
+        Task has failed.
 
         Raises:
             IllegalTransition: (or what ``transition`` raises) the report does not fit the Task.
@@ -105,14 +116,14 @@ class TaskWrites:
             after = transition(before)
             if after == before:
                 return before
-            flight = self._fly(before, after, result)
+            flight = self._fly(before, Draft(after, result), self._keep(before, result))
             # The agent may hang up meanwhile: what became of the write must not go unnoticed.
-            flight.add_done_callback(partial(self._landed, after=after, then=None))
+            flight.add_done_callback(partial(self._landed, task=before, then=None))
             try:
-                await asyncio.shield(flight)
+                written = await asyncio.shield(flight)
             except NotApplied:
                 continue
-            return after
+            return written.record
         message = f"Task {uid} was written by others {REPORT_TRIES} times in a row"
         raise NotApplied(message)
 
@@ -147,20 +158,25 @@ class TaskWrites:
         while flight := self._flights.get(uid):
             await asyncio.wait([flight])
 
+    def _keep(self, before: TaskRecord, result: object) -> Prepare | None:
+        if result is wire.ABSENT or not before.result_secret:
+            return None
+        return partial(self._payloads.keep, result=result)
+
     def _fly(
-        self, before: TaskRecord, after: TaskRecord, result: object = wire.ABSENT
-    ) -> asyncio.Task[Object]:
-        self._state.assume(after)
+        self, before: TaskRecord, draft: Draft, prepare: Prepare | None
+    ) -> asyncio.Task[_Written]:
+        self._state.assume(draft.record)
         flight = asyncio.create_task(
-            self._commit(before, after, result), name=f"task-write {before.key}"
+            self._commit(before, draft, prepare), name=f"task-write {before.key}"
         )
         self._flights[before.uid] = flight
         return flight
 
     def _landed(
         self,
-        flight: asyncio.Task[Object],
-        after: TaskRecord,
+        flight: asyncio.Task[_Written],
+        task: TaskRecord,
         then: Callable[[TaskRecord, Object], None] | None,
     ) -> None:
         if flight.cancelled():
@@ -168,23 +184,25 @@ class TaskWrites:
         error = flight.exception()
         if error is None:
             if then is not None:
-                then(after, flight.result())
+                then(*flight.result())
         elif not isinstance(error, ClusterError):
-            log.error("task write failed", task=str(after.key), uid=after.uid, exc_info=error)
+            log.error("task write failed", task=str(task.key), uid=task.uid, exc_info=error)
 
-    async def _commit(self, before: TaskRecord, after: TaskRecord, result: object) -> Object:
+    async def _commit(self, before: TaskRecord, draft: Draft, prepare: Prepare | None) -> _Written:
         try:
+            if prepare is not None:
+                draft = await prepare(before, draft.record)
             async with self._room:
-                stored = await self._send(before, after, result)
+                stored = await self._send(before, draft)
             self._observe(stored, before.uid)
-            return stored
+            return _Written(draft.record, stored)
         finally:
             self._state.settle(before.uid)
             del self._flights[before.uid]
             self._kick()
 
-    async def _send(self, before: TaskRecord, after: TaskRecord, result: object) -> Object:
-        status = wire.task_status(after, result=result)
+    async def _send(self, before: TaskRecord, draft: Draft) -> Object:
+        status = wire.task_status(draft.record, result=draft.result)
         try:
             return await self._cluster.replace_status(
                 Kind.TASK, before.key, before.resource_version, status
@@ -193,7 +211,7 @@ class TaskWrites:
             await self._read_until_answered(before)
             raise NotApplied(str(error)) from error
         except Unavailable as error:
-            return await self._find_out(before, after, error)
+            return await self._find_out(before, draft.record, error)
         except Refused as error:
             log.warning(
                 "the API server refused a Task status",

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from agentcorps.api.meta import TaskPhase, TaskReason
+from agentcorps.api.names import clip_message
 from agentcorps.core.actions import DeleteTask, Explain, Finish, FollowGeneration, Requeue
 from agentcorps.core.lifecycle import not_before, refusal
 from agentcorps.core.why import Candidate, candidates_from_state, explain, waiting_reason
@@ -130,6 +131,11 @@ class _Look:
         if self._now.monotonic < began + EXPLAIN_SECONDS:
             return None, began + EXPLAIN_SECONDS
         again = self._now.monotonic + EXPLAIN_AGAIN_SECONDS
+        rest = self._state.rests.of(record.uid)
+        if rest is not None and rest.reason is not None:
+            known = (record.reason, record.message) == (rest.reason, clip_message(rest.message))
+            told = None if known else Explain(record.uid, rest.reason.value, rest.message)
+            return told, again
         reason = self._reason(record)
         if reason in {TaskReason.NO_IDLE_AGENT, record.reason}:
             return None, again

@@ -65,6 +65,19 @@ class Attempt:
     message: str = ""
 
 
+class InputSource(NamedTuple):
+    """One key of a Secret or ConfigMap, in the Task's namespace."""
+
+    kind: str
+    """``Secret`` or ``ConfigMap``."""
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        """As people read it."""
+        return f"key {self.key} of {self.kind} {self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long and how often a Task runs and how long it is kept, as far as somebody said so."""
@@ -133,6 +146,10 @@ class TaskRecord:
     selector: Selector = ()
     affinity_key: str = ""
     """Tasks of one key go to the same agent if it is free; empty: to any."""
+    input_from: InputSource | None = None
+    """Where the input is, if it is not in the Task."""
+    result_secret: str = ""
+    """Name of the Secret that the result goes to; empty when it goes to the status."""
 
     @property
     def pool_key(self) -> Key:
@@ -148,6 +165,11 @@ class TaskRecord:
     def agent(self) -> Key:
         """The agent that the Task is (or was last) bound to."""
         return Key(self.key.namespace, self.agent_name)
+
+    @property
+    def payload_elsewhere(self) -> bool:
+        """True when its input or its result is in a Secret or ConfigMap."""
+        return self.input_from is not None or bool(self.result_secret)
 
     @property
     def terminal(self) -> bool:

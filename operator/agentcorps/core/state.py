@@ -58,6 +58,7 @@ class State:
         self._index = TaskIndex(self._boards)
         self.ledger = self._index.ledger
         """How many tasks each pool holds, assumed ones included."""
+        self.rests = self._index.rests
         self._serving = Serving(
             self._agents.by_key, self._pods.by_key, self._index.bound_to, self._boards, self.news
         )
@@ -324,15 +325,14 @@ class State:
         return self._boards.could_bind(target)
 
     def next_rest_over(self) -> float | None:
-        """Monotonic time at which the next back-off is over; None when no Task waits for one."""
+        """Monotonic time at which the next rest is over; None when no Task rests."""
         wall = self._index.first_rest_over()
         return None if wall is None else self.timers.monotonic(wall)
 
     # Derivations
 
     def _place(self, uid: str) -> None:
-        observed = self.task(uid)
-        in_flight = uid in self._assumed
+        observed, in_flight = self.task(uid), uid in self._assumed
         record = self._assumed[uid] if in_flight and observed is not None else observed
         before = self._index.place(uid, record, in_flight=in_flight)
         placed = [one for one in (before, record) if one is not None]

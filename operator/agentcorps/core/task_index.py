@@ -8,6 +8,7 @@ from agentcorps.api.meta import TaskPhase
 from agentcorps.core.lazyheap import LazyHeap
 from agentcorps.core.ledger import Ledger
 from agentcorps.core.lifecycle import not_before, refusal
+from agentcorps.core.rests import Rests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class _Placed(NamedTuple):
     record: TaskRecord
     waiting: bool
-    """In line (True), or not: in flight, ending, or waiting for its back-off."""
+    """In line (True), or not: in flight, ending, or resting."""
 
 
 class TaskIndex:
@@ -28,6 +29,8 @@ class TaskIndex:
     def __init__(self, boards: Boards) -> None:
         """``boards`` is where tasks wait that could be bound."""
         self._boards = boards
+        self.rests = Rests()
+        """Tasks that wait for something outside. What is noted here counts when they are placed."""
         self._placed: dict[str, _Placed] = {}
         self._counts: dict[tuple[Key, TaskPhase], int] = {}
         self._bound: dict[Key, dict[str, TaskRecord]] = {}
@@ -59,18 +62,20 @@ class TaskIndex:
         if before is not None:
             self._remove(before)
             self.ledger.remove(before.record)
+        if record is None or (not in_flight and record.phase is not TaskPhase.QUEUED):
+            self.rests.forget(uid)
         if record is not None:
             self.ledger.put(record)
             self._placed[uid] = self._add(record, in_flight=in_flight)
         return None if before is None else before.record
 
     def first_rest_over(self) -> float | None:
-        """Wall time at which the next back-off is over; None when no task waits for one."""
+        """Wall time at which the next rest is over; None when no task rests."""
         first = self._resting.first()
         return None if first is None else first.rank[0]
 
     def end_rests(self, wall: float) -> None:
-        """Let the tasks wait in line whose back-off is over."""
+        """Let the tasks wait in line whose rest is over."""
         while (first := self._resting.first()) is not None and first.rank[0] <= wall:
             self._resting.pop()
             record = self._placed[first.item].record
@@ -87,7 +92,7 @@ class TaskIndex:
             return _Placed(record, waiting=False)
         if in_flight or record.cancel or refusal(record) is not None:
             return _Placed(record, waiting=False)
-        rest_over = not_before(record)
+        rest_over = max(not_before(record), self.rests.until(record.uid))
         if rest_over > 0:
             self._resting.put(record.uid, (rest_over, record.uid))
             return _Placed(record, waiting=False)

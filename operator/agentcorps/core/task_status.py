@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.meta import ConditionStatus, ConditionType, TaskPhase, TaskReason
+from agentcorps.api.payloads import RESULT_KEY
 from agentcorps.core.conditions import timestamp
 from agentcorps.core.defaults import to_api
 from agentcorps.core.digest import canonical_digest
+from agentcorps.core.payloads import StoredResult
 
 if TYPE_CHECKING:
     from agentcorps.core.records import Attempt, TaskRecord
@@ -17,7 +19,7 @@ ABSENT: Final = object()
 
 
 def task_status(record: TaskRecord, result: object = ABSENT) -> dict[str, Any]:
-    """Return the whole status of a Task, with the result and its digest if there is one.
+    """Return the whole status of a Task, with the result (or its place) and its digest, if any.
 
     Raises:
         ValueError: The result holds a number that JSON lacks.
@@ -41,7 +43,10 @@ def task_status(record: TaskRecord, result: object = ABSENT) -> dict[str, Any]:
         "conditions": _conditions(record),
     }
     told = {name: value for name, value in status.items() if value not in (None, "", [], {})}
-    if result is not ABSENT:
+    if isinstance(result, StoredResult):
+        told["resultRef"] = {"kind": "Secret", "name": result.name, "key": RESULT_KEY}
+        told["resultDigest"] = result.digest
+    elif result is not ABSENT:
         told["result"] = result
         told["resultDigest"] = canonical_digest(result)
     return told

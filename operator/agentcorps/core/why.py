@@ -72,6 +72,10 @@ class Why(NamedTuple):
     """How many agents each filter took out, in the order of the filters."""
 
 
+LACKING = frozenset({TaskReason.INPUT_NOT_FOUND, TaskReason.RESULT_REFUSED})
+"""Why a task waits, if something of its own is missing; that was seen when it was last tried."""
+
+
 class _Obstacle(NamedTuple):
     """The first filter that an agent does not pass."""
 
@@ -146,6 +150,8 @@ def waiting_reason(
         return TaskReason.POOL_NOT_FOUND
     if not_before(task) > now_wall:
         return TaskReason.BACKOFF
+    if task.reason in LACKING:
+        return TaskReason(task.reason)
     return TaskReason.NO_IDLE_AGENT if able else TaskReason.NO_AGENT_MATCHES
 
 
@@ -308,6 +314,8 @@ def _message(
         return f"there is no AgentPool {task.pool} in namespace {task.key.namespace}"
     if reason is TaskReason.BACKOFF:
         return _resting(task)
+    if reason in LACKING:
+        return task.message
     if reason is TaskReason.NO_AGENT_MATCHES and not verdicts:
         return _nobody(task)
     summary = _summary(task, verdicts)

@@ -31,6 +31,7 @@ from agentcorps.core.fields import (
 )
 from agentcorps.core.label_selector import parse_selector
 from agentcorps.core.metadata import controller_of, identity_of, labels_of
+from agentcorps.core.payloads import input_source, result_secret
 from agentcorps.core.pod_wire import pod_record
 from agentcorps.core.podspec import template_hash
 from agentcorps.core.records import AgentRecord, Attempt, Limits, PoolRecord, TaskRecord
@@ -145,6 +146,8 @@ _UNUSABLE: Final[dict[str, Any]] = {
     "cancel": False,
     "input_bytes": 0,
     "own": Limits(retry_limit=0),
+    "input_from": None,
+    "result_secret": "",
 }
 """Stands for a Task's spec that cannot be read."""
 
@@ -162,6 +165,8 @@ def _task_spec(obj: Mapping[str, Any]) -> dict[str, Any]:
         "cancel": flag(spec, "cancel", "spec.cancel"),
         "input_bytes": _size(section(spec, "input", "spec.input")),
         "own": limits_of(spec, "spec"),
+        "input_from": input_source(spec),
+        "result_secret": result_secret(spec),
     }
 
 

@@ -102,6 +102,11 @@ class Link:
         self._judge("creates", kind, Key(namespace, body["metadata"]["name"]))
         return await self._call(lambda: self._cluster.create(kind, namespace, body))
 
+    async def replace(self, kind: Kind, key: Key, body: Object) -> Object:
+        """See ports.Cluster."""
+        self._judge("replaces", kind, key)
+        return await self._call(lambda: self._cluster.replace(kind, key, body))
+
     async def replace_status(
         self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> Object:

@@ -122,6 +122,8 @@ class Replica:
                 observer.agent_event(event, obj)
             case Kind.POOL:
                 observer.pool_event(event, obj)
+            case Kind.SECRET | Kind.CONFIG_MAP:
+                raise AssertionError("nobody watches these")
 
     def _listed(self, kind: Kind, objects: list[Object], version: int) -> None:
         observer = self.room.observer
@@ -134,6 +136,8 @@ class Replica:
                 observer.agents_listed(objects)
             case Kind.POOL:
                 observer.pools_listed(objects)
+            case Kind.SECRET | Kind.CONFIG_MAP:
+                raise AssertionError("nobody lists these")
 
     # Its life
 
