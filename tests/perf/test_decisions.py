@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 RANGES: dict[str, dict[str, float]] = yaml.safe_load(
     Path(__file__).with_name("decisions.yaml").read_text(encoding="utf-8")
 )
-TRIALS = 5
+TRIALS = 9
 AGENTS = 1_000
 STEPS = 2_000
 FEW, MANY = 100, 10_000
