@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agentcorps.core import wire
 from agentcorps.core.lifecycle import bind, succeed
 from agentcorps.core.records import Key, Now
-from perf.bench import floor, report
+from perf.bench import cli, floor, report
 from perf.bench.load import poisson, task
 from perf.bench.processes import TICKS, parse_cpu, parse_memory
 from perf.bench.requests import mutations, writes_between
@@ -190,10 +190,25 @@ def test_breaches_add_up() -> None:
 def test_the_table_says_what_was_missed() -> None:
     """A figure that does not hold its target is marked, and one that was not measured, too."""
     arms = {"steady": [{"repetition": 1, "p50_ms": 10.0, "p99_ms": 50.0}]}
-    lines = {line.split("|")[1].strip(): line for line in report.table(arms).splitlines()}
-    assert lines["latency_p50_ms"].endswith("| ok |")
-    assert lines["latency_p99_ms"].endswith("| missed |")
+    told = report.table(arms, {"latency_p50_ms": (11, 12)})
+    lines = {line.split("|")[1].strip(): line for line in told.splitlines()}
+    assert lines["latency_p50_ms"].endswith("| ok | 11 … 12 | below |")
+    assert lines["latency_p99_ms"].endswith("| missed | | |")
     assert "not measured" in lines["ratio_to_floor"]
+    assert {line.count("|") for line in told.splitlines()} == {9}
+
+
+def test_the_reviewed_ranges_are_of_the_keys() -> None:
+    """Every key has a range that somebody has reviewed, and nothing else has one."""
+    assert set(report.ranges(cli.RANGES)) == {key.name for key in report.KEYS}
+
+
+def test_a_range_of_nothing_is_refused(tmp_path: Path) -> None:
+    """A range of what is no key is told by its name."""
+    path = tmp_path / "ranges.yaml"
+    path.write_text("speed: [1, 2]\n")
+    with pytest.raises(ValueError, match="speed"):
+        report.ranges(path)
 
 
 def test_the_answer_is_written_whole(tmp_path: Path) -> None:

@@ -117,8 +117,9 @@ async def crowd_block(rep: Repetition) -> None:
     """A thousand agents: idle, then with ten thousand Tasks after a restart."""
     async with serving(rep.plane, rep.client, "crowd", rep.folder) as fleet:
         rep.note("start crowd", {"seconds": await fleet.pool(rep.sizes.crowd)})
-        rep.note("idle", await crowd.idle(fleet, rep.sizes.idle_seconds))
-        rep.note("restart", await crowd.restart(fleet, rep.sizes.queued))
+        rep.note("idle", await crowd.idle(fleet, rep.sizes.idle_after, rep.sizes.idle_seconds))
+        measured = await crowd.restart(fleet, rep.sizes.queued)
+        rep.note("restart", {**measured, **await fleet.judged()})
 
 
 REPEATED: Mapping[str, Block] = {

@@ -24,6 +24,7 @@ from perf.bench.run import run
 from perf.bench.sizes import FULL, QUICK, Sizes
 from support.api_server import ROOT, cluster_tool
 
+RANGES = ROOT / "docs/performance/ranges.yaml"
 _INTERRUPTED = 130
 _LONGEST_QUESTION = 2**20
 
@@ -100,7 +101,8 @@ def _tell(arms: Arms, folder: Path, conditions: Json) -> None:
     """Print the tables, and write what they are made from."""
     files = [report.write(folder, report.answer(arms, conditions)), *draw(folder, arms)]
     written = "\n".join(map(str, files))
-    print(f"{report.table(arms)}\n\n{report.arm_table(arms)}\n\n{written}")  # noqa: T201
+    keys = report.table(arms, report.ranges(RANGES))
+    print(f"{keys}\n\n{report.arm_table(arms)}\n\n{written}")  # noqa: T201
 
 
 def _conditions(sizes: Sizes, seconds: float) -> Json:

@@ -8,13 +8,11 @@ from perf.bench.fleet import Fleet
 from perf.bench.meter import metered
 from perf.bench.processes import usage
 
-SPREAD_SECONDS = 30
-"""Agents spread their first polls over so long."""
 
-
-async def idle(fleet: Fleet, seconds: float) -> Json:
-    """Watch what nothing costs."""
-    await asyncio.sleep(SPREAD_SECONDS)
+async def idle(fleet: Fleet, after: float, seconds: float) -> Json:
+    """Watch what nothing costs, some seconds after everything has settled."""
+    await fleet.still()
+    await asyncio.sleep(after)
     await fleet.still()
     async with metered(fleet.client, fleet.plane, **fleet.pids) as cost:
         await asyncio.sleep(seconds)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -41,6 +41,8 @@ class Fleet:
     agents: Child
     witness: Child
     load: Load
+    restarts: list[float] = field(default_factory=list)
+    """When it had ended by itself and was started again."""
 
     @property
     def pids(self) -> dict[str, list[int]]:
@@ -65,6 +67,7 @@ class Fleet:
 
     async def still(self) -> None:
         """Wait until nobody writes any more what was due after a change."""
+        self.keep()
         last = -1
         while (now := mutations(await self.client.metrics()).total()) != last:
             last = now
@@ -80,7 +83,14 @@ class Fleet:
             told = await self.agents.ask("report")
             if told[counter] >= count or time.monotonic() > deadline:
                 return told
+            self.keep()
             await asyncio.sleep(LOOK_SECONDS)
+
+    def keep(self) -> None:
+        """Start the operator again if it has ended, as its Deployment would."""
+        if not self.operator.running:
+            self.restarts.append(time.monotonic())
+            self.operator.launch()
 
     async def judged(self) -> Json:
         """Let the witness judge all Tasks so far, and look for payloads where none may be."""
@@ -94,6 +104,7 @@ class Fleet:
             "lost": len(verdict["endings"]),
             "double_bound": len(verdict["bindings"]) + doubles,
             "leaks": leaks,
+            "restarts": len(self.restarts),
             "first_faults": [*verdict["bindings"], *verdict["endings"]][:5],
         }
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import yaml
+
 from perf.bench.client import Json
 from perf.bench.stats import bootstrap
 
@@ -74,8 +76,8 @@ KEYS = (
     Key("restart_seconds", "<= 10", lambda it: it <= 10, each("restart", "seconds_to_binding")),
     Key("idle_writes", "0", lambda it: it == 0, each("idle", "writes", "elsewhere")),
     Key("idle_cpu_percent", "< 3", lambda it: it < 3, each("idle", "cpu_percent")),
-    Key("lost", "0", lambda it: it == 0, total("lost", "judged", "w6")),
-    Key("double_bound", "0", lambda it: it == 0, total("double_bound", "judged", "w6")),
+    Key("lost", "0", lambda it: it == 0, total("lost", "judged", "w6", "restart")),
+    Key("double_bound", "0", lambda it: it == 0, total("double_bound", "judged", "w6", "restart")),
 )
 
 
@@ -115,20 +117,43 @@ def summary(repetitions: list[Json]) -> Json:
     }
 
 
-def table(arms: Arms) -> str:
-    """Return the keys with their targets and what lies behind them, as Markdown."""
-    rows = ["| figure | median | 95 % interval | n | target | |", "|---|---|---|---|---|---|"]
+def ranges(path: Path) -> dict[str, tuple[float, float]]:
+    """Read between which bounds each key was when somebody last looked at the figures.
+
+    Raises:
+        ValueError: It names something that is no key, or bounds in the wrong order.
+    """
+    known = {key.name for key in KEYS}
+    found = yaml.safe_load(path.read_text())
+    for name, (low, high) in found.items():
+        if name not in known or low > high:
+            raise ValueError(f"{path}: {name}: [{low}, {high}]")
+    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
+
+
+def table(arms: Arms, reviewed: Mapping[str, tuple[float, float]]) -> str:
+    """Return the keys with their targets and what lies behind them, as Markdown.
+
+    Args:
+        arms: What was measured, by arm.
+        reviewed: The range of each key, as ``ranges`` reads it.
+    """
+    rows = [
+        "| figure | median | 95 % interval | n | target | | reviewed range | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for key in KEYS:
         found = key.figures(arms)
         middle = figure(found)
         if middle is None:
-            rows.append(f"| {key.name} | not measured | | 0 | {key.target} | |")
+            rows.append(f"| {key.name} | not measured | | 0 | {key.target} | | | |")
             continue
         low, high = (tidy(edge) for edge in bootstrap(found))
         verdict = "" if not key.target else "ok" if key.holds(median(found)) else "missed"
         interval = f"{low} … {high}" if len(found) > 1 else ""
         rows.append(
             f"| {key.name} | {middle} | {interval} | {len(found)} | {key.target} | {verdict} |"
+            f" {_seen(reviewed.get(key.name), median(found))} |"
         )
     return "\n".join(rows)
 
@@ -171,6 +196,14 @@ def write(folder: Path, told: Json) -> Path:
     draft = folder / "bench.json.new"
     draft.write_text(json.dumps(told, indent=2) + "\n")
     return draft.replace(folder / "bench.json")
+
+
+def _seen(reviewed: tuple[float, float] | None, value: float) -> str:
+    if reviewed is None:
+        return "|"
+    low, high = reviewed
+    place = "within" if low <= value <= high else "below" if value < low else "above"
+    return f"{tidy(low)} … {tidy(high)} | {place}"
 
 
 def _at(value: Any, path: Iterable[str]) -> float:

@@ -31,44 +31,48 @@ class Sizes:
     """Idle agents, and agents at the restart."""
     queued: int
     """Tasks that wait for the restart."""
+    idle_after: float
+    """Agents spread their first polls over half a minute; the rest of the fleet settles, too."""
     idle_seconds: float
 
 
 FULL = Sizes(
     mode="full",
     repetitions=5,
-    floor_tasks=5_000,
+    floor_tasks=3_000,
     agents=500,
     tasks=10_000,
     steady_rate=30,
-    steady_seconds=20,
+    steady_seconds=15,
     shares=(0.25, 0.5, 0.75, 0.9),
-    share_seconds=12,
+    share_seconds=6,
     jobs_tuned=500,
-    jobs_default=60,
+    jobs_default=40,
     pods=500,
     start_agents=200,
     faulty_tasks=10_000,
     crowd=1_000,
     queued=10_000,
+    idle_after=30,
     idle_seconds=60,
 )
 QUICK = Sizes(
     mode="quick",
     repetitions=1,
-    floor_tasks=1_500,
+    floor_tasks=1_000,
     agents=100,
     tasks=2_000,
     steady_rate=30,
-    steady_seconds=8,
+    steady_seconds=6,
     shares=(0.25, 0.5, 0.75, 0.9),
-    share_seconds=4,
+    share_seconds=2,
     jobs_tuned=100,
     jobs_default=20,
     pods=100,
     start_agents=50,
-    faulty_tasks=1_000,
+    faulty_tasks=600,
     crowd=200,
-    queued=2_000,
-    idle_seconds=15,
+    queued=1_000,
+    idle_after=5,
+    idle_seconds=10,
 )
