@@ -94,7 +94,11 @@ def test_pool_whose_image_cannot_be_pulled_says_so(crew: Crew) -> None:
 
     def told() -> bool:
         conditions = crew.kubectl.get("agentpool/broken")["status"].get("conditions", [])
-        return any("image" in f"{one['reason']} {one['message']}".lower() for one in conditions)
+        return any(
+            "image" in f"{one['reason']} {one['message']}".lower()
+            for one in conditions
+            if (one["type"], one["status"]) in {("Stalled", "True"), ("Ready", "False")}
+        )
 
     until(told, "a condition that names the image", seconds=READY_SECONDS)
     assert len(crew.agents("broken")) == 1

@@ -1,6 +1,7 @@
 """Tasks on real agents: results, failures, cancellation, timeout, and who hears of them."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -85,9 +86,11 @@ def test_attempt_out_of_time_is_tried_again(pair: Crew) -> None:
 
 
 def test_finished_task_goes_after_its_ttl(pair: Crew) -> None:
-    """A finished Task is deleted ttlSecondsAfterFinished after its end."""
-    pair.submit("brief", {}, ttlSecondsAfterFinished=1)
+    """A finished Task is deleted ttlSecondsAfterFinished after its end, and not before."""
+    pair.submit("brief", {}, ttlSecondsAfterFinished=10)
+    finished = datetime.fromisoformat(pair.ended("brief")["status"]["finishedAt"])
     until(lambda: not pair.kubectl.run("get", "task/brief").ok, "deletion of the finished task")
+    assert datetime.now(UTC) >= finished + timedelta(seconds=10)
 
 
 def test_progress_is_seen_while_work_runs(pair: Crew) -> None:

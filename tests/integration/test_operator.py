@@ -6,6 +6,7 @@ No pods run there, so agents are threads with the tokens of pods that are mere o
 import asyncio
 import base64
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from agentcorps.agent import Agent, Context, TaskError
 from support import objects
+from support.api import eventually
 from support.kubectl import Kubectl
 from support.live_agent import LiveAgent, pod_token
 from support.operator_process import OperatorProcess
@@ -39,7 +41,7 @@ def start(operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path) -> Iterat
         secret = kubectl.get("secret/agentcorps-gateway-tls")
         authority = base64.b64decode(secret["data"]["ca.crt"]).decode()
         token = pod_token(kubectl, pod)
-        agent = LiveAgent(worker(), operator.gateway_url, authority, token, tmp_path)
+        agent = LiveAgent(worker(tmp_path), operator.gateway_url, authority, token, tmp_path)
         agent.__enter__()
         running.append(agent)
         return agent
@@ -49,14 +51,17 @@ def start(operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path) -> Iterat
         agent.stop()
 
 
-def worker() -> Agent:
-    """Return an agent that echoes, sleeps or fails as its input says."""
+def worker(folder: Path) -> Agent:
+    """Return an agent that echoes, sleeps, waits for a file or fails as its input says."""
     agent = Agent()
 
     @agent.task("work")
     async def work(task: dict[str, Any], ctx: Context) -> dict[str, Any]:
         ctx.progress(10, "begun")
         await asyncio.sleep(task.get("sleep", 0))
+        if task.get("hold") and ctx.attempt == 1:
+            await eventually((folder / "go").exists, "leave to go on")
+        (folder / f"finished-{ctx.uid}").touch()
         if ctx.attempt <= task.get("failures", 0):
             raise TaskError("as asked", retryable=task.get("retryable", True))
         return {"echo": task.get("echo"), "attempt": ctx.attempt}
@@ -146,14 +151,17 @@ def test_an_operator_that_is_killed_loses_nothing(
 
 
 def test_a_result_that_comes_while_the_operator_is_away_is_kept(
-    kubectl: Kubectl, operator: OperatorProcess, start: Start
+    kubectl: Kubectl, operator: OperatorProcess, start: Start, tmp_path: Path
 ) -> None:
     """The agent finishes with nobody to tell, and reports to the operator that comes back."""
     kubectl.create(crew(1))
     start("readers-0")
-    kubectl.create(objects.task("kept", requires=["work"], input={"sleep": 3, "echo": "kept"}))
+    given = objects.task("kept", requires=["work"], input={"hold": True, "echo": "kept"})
+    finished = tmp_path / f"finished-{kubectl.create(given)['metadata']['uid']}"
     phase(kubectl, "kept", "Running")
     assert operator.stop() == 0
+    (tmp_path / "go").touch()
+    until(finished.exists, "end of the work, with the operator away")
     operator.start()
     done = phase(kubectl, "kept", "Succeeded")
     assert (done["result"]["echo"], done["attempt"]) == ("kept", 1)
@@ -163,7 +171,7 @@ def test_a_pod_that_is_deleted_gives_its_task_to_another(kubectl: Kubectl, start
     """The pod's end is a lost attempt; the Task ends once, on the other agent, as attempt 2."""
     kubectl.create(crew(2))
     start("readers-0")
-    kubectl.create(objects.task("moved", requires=["work"], input={"sleep": 5}))
+    kubectl.create(objects.task("moved", requires=["work"], input={"hold": True}))
     phase(kubectl, "moved", "Running")
     start("readers-1")
     kubectl.run("delete", "pod", "readers-0", "--grace-period=0", "--force")
@@ -190,11 +198,14 @@ def test_a_task_that_runs_out_of_time_is_tried_again_and_then_timed_out(
     """TimeoutSeconds bounds each attempt; with no retry left the phase is TimedOut."""
     kubectl.create(crew(1))
     start("readers-0")
+    retry = {"limit": 1, "backoffSeconds": 1}
     task = objects.task(
-        "slow", requires=["work"], input={"sleep": 600}, timeoutSeconds=2, retry={"limit": 0}
+        "slow", requires=["work"], input={"sleep": 600}, timeoutSeconds=2, retry=retry
     )
     kubectl.create(task)
-    assert phase(kubectl, "slow", "TimedOut")["failures"] == 1
+    done = phase(kubectl, "slow", "TimedOut")
+    assert (done["attempt"], done["failures"]) == (2, 2)
+    assert [one["reason"] for one in done["attempts"]] == ["Timeout", "Timeout"]
 
 
 def test_a_task_that_nobody_takes_is_given_up_after_its_queue_timeout(
@@ -254,10 +265,13 @@ def test_a_failing_task_is_tried_again_and_its_story_is_told(
     kubectl.create(objects.task("bumpy", requires=["work"], input={"failures": 1}))
     done = phase(kubectl, "bumpy", "Succeeded")
     assert (done["attempt"], done["failures"]) == (2, 1)
-    until(
-        lambda: "AttemptFailed" in kubectl.run("get", "events.events.k8s.io", "-o", "yaml").stdout,
-        "event",
-    )
+
+    def told() -> list[str]:
+        events = kubectl.get("events.events.k8s.io")["items"]
+        return [event["note"] for event in events if event["reason"] == "AttemptFailed"]
+
+    (note,) = until(told, "event")
+    assert "attempt 1" in note
 
 
 def test_scaling_down_drains_the_busy_agent_last(kubectl: Kubectl, start: Start) -> None:
@@ -288,16 +302,18 @@ def test_an_input_over_the_limit_ends_as_failed_without_being_bound(
 
 
 def test_a_finished_task_leaves_after_its_ttl(kubectl: Kubectl, start: Start) -> None:
-    """TtlSecondsAfterFinished 1: the object goes by itself."""
+    """TtlSecondsAfterFinished 10: the object goes by itself, and not before that."""
     kubectl.create(crew(1))
     start("readers-0")
-    task = objects.task("brief", requires=["work"], input={}, ttlSecondsAfterFinished=1)
+    task = objects.task("brief", requires=["work"], input={}, ttlSecondsAfterFinished=10)
     kubectl.create(task)
+    finished = datetime.fromisoformat(phase(kubectl, "brief", "Succeeded")["finishedAt"])
     until(lambda: not kubectl.run("get", "task/brief").ok, "end of the Task")
+    assert datetime.now(UTC) >= finished + timedelta(seconds=10)
 
 
 def test_a_task_without_a_pool_says_so(kubectl: Kubectl, operator: OperatorProcess) -> None:
-    """A pool that does not exist (yet) is told once, as the reason for waiting."""
+    """A pool that does not exist (yet) is told as the reason for waiting."""
     assert operator.ready()
     kubectl.create(objects.task("early", pool="nowhere"))
     until(lambda: status(kubectl, "early").get("reason") == "PoolNotFound", "reason")
@@ -318,7 +334,7 @@ def test_a_stopped_operator_hands_over_at_once(
 def test_a_namespace_with_work_in_it_can_be_deleted_without_the_operator(
     kubectl: Kubectl, operator: OperatorProcess, start: Start, namespace: str
 ) -> None:
-    """No finalizer of ours holds a namespace up, whether the operator runs or not."""
+    """No finalizer of ours holds a namespace up when nobody of ours is there to take it off."""
     kubectl.create(crew(1))
     start("readers-0")
     kubectl.create(objects.task("left", requires=["work"], input={"sleep": 600}))
