@@ -28,6 +28,8 @@ class Forwarder:
         self._path = SLICE.format(namespace)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        self._speaking = asyncio.Event()
+        self._speaking.set()
         self._port: Future[int] = Future()
         self._thread = threading.Thread(target=self._main, name="forwarder", daemon=True)
         self.target: int | None = None
@@ -48,6 +50,10 @@ class Forwarder:
         """End; what is open is broken off."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
+
+    def fall_silent(self) -> None:
+        """Pass nothing on from now on, and break nothing off: what lies behind is out of reach."""
+        self._loop.call_soon_threadsafe(self._speaking.clear)
 
     def _main(self) -> None:
         self._loop.run_until_complete(self._serve())
@@ -71,15 +77,19 @@ class Forwarder:
         await asyncio.sleep(0.1)
 
     async def _accept(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        if self.target is None:
-            back.transport.abort()
-            return
         try:
+            await self._speaking.wait()
+            if self.target is None:
+                back.transport.abort()
+                return
             far, onward = await asyncio.open_connection(MACHINE, self.target)
         except (OSError, asyncio.CancelledError):
             back.transport.abort()
             return
-        both = [asyncio.ensure_future(_pump(near, onward)), asyncio.ensure_future(_pump(far, back))]
+        both = [
+            asyncio.ensure_future(self._pump(near, onward)),
+            asyncio.ensure_future(self._pump(far, back)),
+        ]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -88,13 +98,13 @@ class Forwarder:
             onward.transport.abort()
             back.transport.abort()
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Pass on what comes, until either end is gone."""
-    with contextlib.suppress(OSError):
-        while chunk := await source.read(65536):
-            sink.write(chunk)
-            await sink.drain()
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Pass on what comes, until either end is gone."""
+        with contextlib.suppress(OSError):
+            while chunk := await source.read(65536):
+                await self._speaking.wait()
+                sink.write(chunk)
+                await sink.drain()
 
 
 def _port(slice_: Json) -> int | None:
