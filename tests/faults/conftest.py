@@ -9,6 +9,7 @@ import pytest
 from support.api_server import cluster, kubeconfig, kubectl, namespace, server
 from support.fault_table import Row, markdown
 from support.kubectl import Kubectl
+from support.reference import References
 from support.stage import Stage
 
 __all__ = ["cluster", "kubeconfig", "kubectl", "namespace", "server"]
@@ -19,8 +20,11 @@ What the operator was put through, by `make faults FAULTS_REPORT=docs/reliabilit
 a real API server and etcd, real operator processes and real SDK agents. An independent watcher with
 a connection and code of its own remembers every state of every Task and Pod, and judges the
 invariants: **I1** at most one live binding per Task and at most `slots` per agent · **I2** the end
-state is that of the run without faults: same phases, attempts and number of pods (write counts are
-not compared) · **I3** one immutable terminal state per Task, none lost ·
+state, the number of pods and the writes of each kind that the API server did are those of a run of
+the same agents and tasks without faults; exactly so for Tasks, Pods, Agents and Secrets, while
+statuses of agents and pools, which are put together by the clock, may be as many more as agents
+went and came back, and Events and renewals of the Lease are not counted · **I3** one immutable
+terminal state per Task, none lost ·
 **I5** no writes when idle · **I6** a bad object does not block others · **I7** deletion finishes ·
 **I8** no payload in logs or Events · **X** no two executions of a Task at a time, as the agents
 themselves recorded.
@@ -35,6 +39,12 @@ def stage(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[Stage]:
     """Return an empty stage in the test's namespace."""
     with Stage(kubectl, namespace, tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def references(cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> References:
+    """Return the runs without faults, made when they are first asked for."""
+    return References(cluster, tmp_path_factory.mktemp("references"))
 
 
 @pytest.fixture

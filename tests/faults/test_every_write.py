@@ -1,95 +1,99 @@
 """A run is repeated with SIGKILL before and after every single API write that it makes."""
 
-import os
-import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
+from typing import NamedTuple
 
 import pytest
 
-from support.fault_proxy import Call
-from support.fault_rules import WRITES, Held, Rule
+from support.fault_rules import Held, Rule
 from support.fault_table import Row
+from support.invariants import DELETED
 from support.kubectl import Kubectl
 from support.operator_process import OperatorProcess
-from support.stage import Stage
+from support.reference import Outcome, Shape, differences, fresh, perform, restless
+from support.stage import POOL, POOLS, Stage
+from support.watcher import TASKS
 
-EVERY = os.environ.get("FAULTS") == "all"
-"""All writes; otherwise the first one of each kind."""
-HELD_SECONDS = 60
-NOT_TOLD_APART = re.compile(r"reviews|/events|/leases/")
-"""Reviews change nothing; Events are dropped under pressure; renewals come by the clock."""
-
-
-@contextmanager
-def fresh(cluster: Kubectl, folder: Path) -> Iterator[Stage]:
-    """Return a stage in a namespace of its own."""
-    name = f"crash-{uuid4().hex[:8]}"
-    assert cluster.run("create", "namespace", name).ok
-    inside = folder / name
-    inside.mkdir()
-    try:
-        with Stage(cluster.within(name), name, inside) as stage:
-            yield stage
-    finally:
-        cluster.run("delete", "namespace", name, "--wait=false")
+SHAPE = Shape(
+    slots=((f"{POOL}-0", 1), (f"{POOL}-1", 1)),
+    tasks=(("t0", 0), ("t1", 0), ("t2", 0), ("bumpy0", 1)),
+)
+"""Two agents, four tasks, one of which is tried again."""
+AT_A_TIME = 3
+"""Each run mostly waits: for leases, for pauses between attempts, for a process to start."""
+DISTURBANCES = 2
+"""What passes by itself at the start of a run, and the crash."""
 
 
 def workload(stage: Stage) -> None:
-    """Two agents, four tasks, one of which is tried again; then the pool shrinks by one."""
-    stage.crew(2)
-    stage.submit(3, sleep=0.1)
-    stage.submit(1, "bumpy", failures=1)
-    stage.ended()
+    """Let the operator make, bind, retry, cancel, clear away and scale down: all that it writes."""
+    perform(stage, SHAPE)
+    cancelled, brief = f"{TASKS.format(stage.namespace)}/cancelled0", "brief0"
+    stage.submit(1, "cancelled", sleep=300)
+    stage.running(["cancelled0"])
+    stage.api.patch(cancelled, {"spec": {"cancel": True}})
+    stage.submit(1, "brief", ttlSecondsAfterFinished=1)
+    stage.gone.add(stage.created[brief])
+    stage.wait(lambda: (seen := stage.seen(brief)) and seen.event == DELETED, "end of a TTL")
+    stage.ended(name for name in stage.created if name != brief)
+    pool = f"{POOLS.format(stage.namespace)}/{POOL}"
+    stage.api.patch(pool, {"spec": {"replicas": 0}})
+    stage.wait(lambda: not stage.end_state()["agents"], "end of the agents")
+    stage.wait(lambda: not stage.end_state()["pods"], "end of their pods")
+    stage.settled()
 
 
-def of_interest(call: Call) -> bool:
-    """Whether a call is one of the writes that the run is judged by."""
-    return call.is_write and not NOT_TOLD_APART.search(call.path)
+class Moment(NamedTuple):
+    """When the operator dies."""
+
+    kind: str
+    nth: int
+    """Among the writes of this kind, from 0."""
+    after: bool
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"{'after' if self.after else 'before'} {self.kind} number {self.nth + 1}"
 
 
-def reference(cluster: Kubectl, folder: Path) -> tuple[list[Call], object]:
-    """Return the writes of a run without faults, and what is left at its end."""
-    with fresh(cluster, folder) as stage:
-        leader = stage.lead()
+class Crash(NamedTuple):
+    """What came of it."""
+
+    moment: Moment
+    recovered: float | None
+    """Seconds from the death to the end of all work; None when the write did not come."""
+    breaches: list[str]
+
+
+def reference(cluster: Kubectl, folder: Path) -> Outcome:
+    """Return what comes of the run without a crash."""
+    with fresh(cluster, folder, "reference") as stage:
+        stage.lead()
         workload(stage)
         assert stage.breaches() == []
-        return [call for call in leader.faults.calls if of_interest(call)], stage.end_state()
+        return Outcome.of(stage)
 
 
-def chosen(writes: list[Call]) -> list[tuple[int, str]]:
-    """Return number among the writes and kind of those to crash at."""
-    kinds: dict[str, int] = {}
-    for number, call in enumerate(writes):
-        kinds.setdefault(call.what, number)
-    if EVERY:
-        return [(number, call.what) for number, call in enumerate(writes)]
-    return [(number, what) for what, number in kinds.items()]
-
-
-def crash(stage: Stage, number: int, *, after: bool) -> float | None:
-    """Kill the operator at one write and start it again; None when the write did not come.
-
-    The killing happens while the workload goes on, in the thread of the test: the proxy holds the
-    request until the process is dead.
-    """
-    replica = stage.prepare()
-    held = Held(after=after)
-    unjudged = rf"^(?!.*({NOT_TOLD_APART.pattern}))"
-    rule = Rule(held.fault, WRITES, unjudged, skip=number, times=1)
-    with replica.faults.injecting(rule):
-        replica.process.launch()
-        killer = _Killer(held, replica.process)
-        stage.on_wait = killer
-        workload(stage)
-    return killer.recovered()
+def moments(writes: Counter[str]) -> list[Moment]:
+    """Return when to crash, given the writes of a run without faults."""
+    return [
+        Moment(kind, nth, after)
+        for kind, count in sorted(writes.items())
+        for nth in range(count)
+        for after in (False, True)
+    ]
 
 
 class _Killer:
-    """Kills the operator as soon as its request is held, and starts it again."""
+    """Kills the operator as soon as its request is held, and starts it again.
+
+    It is asked by the thread of the test, while that waits for the work's progress: the proxy holds
+    the request until the process is dead.
+    """
 
     def __init__(self, held: Held, process: OperatorProcess) -> None:
         """Wait to be called."""
@@ -110,27 +114,45 @@ class _Killer:
         return None if self._killed is None else time.monotonic() - self._killed
 
 
-@pytest.mark.scenario("1, 2", "SIGKILL before and after API writes of a reference run")
-@pytest.mark.timeout(3600 if EVERY else 900)
+def crash(cluster: Kubectl, folder: Path, moment: Moment, wanted: Outcome) -> Crash:
+    """Repeat the run, killing the operator at a moment of it; return what differs."""
+    with fresh(cluster, folder, "crash") as stage:
+        replica = stage.prepare()
+        held = Held(after=moment.after)
+        rule = Rule(held.fault, kind=moment.kind, skip=moment.nth, times=1)
+        with replica.faults.injecting(rule):
+            replica.process.launch()
+            stage.on_wait = killer = _Killer(held, replica.process)
+            try:
+                workload(stage)
+            except AssertionError as error:
+                return Crash(moment, killer.recovered(), [str(error)])
+        allowed = restless(len(SHAPE.slots), DISTURBANCES)
+        breaches = stage.breaches() + differences(Outcome.of(stage), wanted, allowed)
+        return Crash(moment, killer.recovered(), breaches)
+
+
+def crashes(cluster: Kubectl, folder: Path, when: Iterable[Moment], wanted: Outcome) -> list[Crash]:
+    """Repeat the run once for each moment, a few of them at a time."""
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        return list(threads.map(lambda moment: crash(cluster, folder, moment, wanted), when))
+
+
+@pytest.mark.scenario("1, 2", "SIGKILL before and after every API write of a reference run")
+@pytest.mark.timeout(1800)
 def test_a_crash_at_any_write_changes_nothing_about_the_end(
     cluster: Kubectl, tmp_path: Path, row: Row
 ) -> None:
     """Whichever write the operator dies at, before or after it: the end is the undisturbed one."""
-    writes, wanted = reference(cluster, tmp_path)
-    crashes = [(at, what, after) for at, what in chosen(writes) for after in (False, True)]
-    broken: dict[str, object] = {}
-    slowest = hit = 0.0
-    for at, what, after in crashes:
-        with fresh(cluster, tmp_path) as stage:
-            moment = f"{'after' if after else 'before'} write {at} ({what})"
-            recovered = crash(stage, at, after=after)
-            found = stage.breaches()
-            if found or stage.end_state() != wanted or stage.watcher.pods_made() != 2:
-                broken[moment] = [found, stage.end_state(), stage.watcher.pods_made()]
-            hit += recovered is not None
-            slowest = max(slowest, recovered or 0.0)
-    assert broken == {}
-    assert hit >= len(crashes) * 0.8, f"only {hit} of {len(crashes)} crashes took place"
-    row.recovered = slowest
-    row.faults = f"{int(hit)} SIGKILLs, at {len(chosen(writes))} of {len(writes)} writes"
+    wanted = reference(cluster, tmp_path)
+    when = moments(wanted.done)
+    found = crashes(cluster, tmp_path, when, wanted)
+    assert {str(one.moment): one.breaches for one in found if one.breaches} == {}
+    took_place = [one.recovered for one in found if one.recovered is not None]
+    missed = [str(one.moment) for one in found if one.recovered is None]
+    assert len(took_place) >= len(when) * 0.8, f"these writes did not come: {missed}"
+    row.recovered = max(took_place)
+    row.faults = (
+        f"{len(took_place)} SIGKILLs around {len(when) // 2} of {wanted.done.total()} writes"
+    )
     row.invariants = ["I1", "I2", "I3", "I8", "X"]

@@ -61,7 +61,7 @@ def test_lies_of_an_agent_are_refused(stage: Stage, row: Row) -> None:
     stage.submit(1, "running", sleep=20)
     stage.running(["running0"])
     stage.api.post(POOLS.format(stage.namespace), objects.pool("liars", replicas=1))
-    until(lambda: stage.kubectl.run("get", "pod", "liars-0").ok, "pod of the liar")
+    until(lambda: stage.there(f"{PODS.format(stage.namespace)}/liars-0"), "pod of the liar")
     stage.slots["liars-0"] = 1
     liar = Liar(stage, "liars-0")
     greeting: Json = {"protocolVersion": 1, "capabilities": ["work"], "running": []}
@@ -101,7 +101,7 @@ def test_a_result_that_comes_too_late_is_ignored(stage: Stage, row: Row) -> None
     stage.api.post(
         POOLS.format(stage.namespace), objects.pool("late", {"capabilities": ["work"]}, replicas=1)
     )
-    until(lambda: stage.kubectl.run("get", "pod", "late-0").ok, "pod")
+    until(lambda: stage.there(f"{PODS.format(stage.namespace)}/late-0"), "pod")
     liar = Liar(stage, "late-0")
     until(lambda: stage.forwarder.target, "gateway")
     until(
@@ -234,9 +234,10 @@ def test_poison_in_one_object_holds_nobody_up(stage: Stage, row: Row) -> None:
         "end of what a ghost was said to run",
     )
     stage.delete_task("foreign")
+    assert stage.breaches() == []
     assert '"loop step failed"' not in replica.process.log.read_text()
     stage.settled()
-    row.faults, row.invariants = "5 objects, 9 patches", ["I3", "I6"]
+    row.faults, row.invariants = "5 objects, 9 patches", ["I1", "I3", "I6"]
 
 
 @pytest.mark.scenario("31", "CRD deleted and made again")
@@ -269,4 +270,8 @@ def test_a_crd_that_goes_and_comes_back_is_served_again(
         return all(stage.task(name)["status"].get("phase") == "Succeeded" for name in names)
 
     until(done, "end of the new tasks", seconds=120)
-    row.faults, row.invariants = "CRD of Task deleted under load", ["I6", "I7"]
+    assert replica.process.running
+    ends = stage.ended(names)
+    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
+    assert stage.breaches() == []
+    row.faults, row.invariants = "CRD of Task deleted under load", ["I1", "I3", "I6", "I7"]

@@ -17,12 +17,14 @@ from aiohttp import web
 
 from agentcorps.adapters.credentials import AccessSource, Credentials
 from support.api_proxy import _HOP, ApiProxy
-from support.fault_rules import AFTER, WRITES, Rule, WatchFault, break_off
+from support.fault_rules import AFTER, WRITES, Rule, WatchFault, break_off, kind_of
 
 START_SECONDS = 30
+CALL = "call"
+"""Key on a request: its entry in the list of calls."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One request that came in."""
 
@@ -32,6 +34,10 @@ class Call:
     """With the query."""
     agent: str
     """The client's own name for itself."""
+    asked: bool = False
+    """Whether it was passed on to the API server."""
+    status: int = 0
+    """What the API server answered, whoever heard it; 0 while or when it did not."""
 
     @property
     def is_write(self) -> bool:
@@ -39,12 +45,19 @@ class Call:
         return self.method in WRITES and "reviews" not in self.path
 
     @property
+    def is_done(self) -> bool:
+        """Whether the API server did it."""
+        return web.HTTPOk.status_code <= self.status < web.HTTPMultipleChoices.status_code
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the API server may have done it: it was asked, and died or is silent since."""
+        return self.asked and not self.status
+
+    @property
     def what(self) -> str:
         """Method and kind, such as ``PATCH tasks/status``."""
-        words = self.path.partition("?")[0].split("/")
-        start = words.index("namespaces") + 2 if "namespaces" in words else 4
-        parts = words[start:]
-        return f"{self.method} " + "/".join([*parts[:1], *parts[2:]])
+        return kind_of(self.method, self.path)
 
 
 class RuledProxy(ApiProxy):
@@ -59,7 +72,8 @@ class RuledProxy(ApiProxy):
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         agent = request.headers.get("User-Agent", "")
-        self.calls.append(Call(time.monotonic(), request.method, request.path_qs, agent))
+        call = request[CALL] = Call(time.monotonic(), request.method, request.path_qs, agent)
+        self.calls.append(call)
         for rule in tuple(self.rules):
             if rule.takes(request):
                 return await rule.fault(request, lambda: self._pass_on(request))
@@ -69,6 +83,7 @@ class RuledProxy(ApiProxy):
         await self._speaking.wait()
         if self.refusing:
             await break_off(request)
+        request[CALL].asked = True
         try:
             return await self._forward(request)
         except aiohttp.ClientError:
@@ -78,6 +93,7 @@ class RuledProxy(ApiProxy):
     async def _relay(
         self, request: web.Request, upstream: aiohttp.ClientResponse
     ) -> web.StreamResponse:
+        request[CALL].status = upstream.status
         after = request.get(AFTER)
         if after is not None:
             await upstream.read()

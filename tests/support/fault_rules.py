@@ -36,6 +36,8 @@ class Rule:
         fault: What happens to a request.
         methods: Empty means all.
         path: Searched for in the path with its query.
+        kind: Method and kind as `kind_of` has them; empty means all.
+        first: The first request of each kind is hit in any case, whatever ``chance`` says.
         skip: So many matching requests pass first.
         times: So many are hit; None means all.
         chance: Probability of each further one to be hit.
@@ -45,11 +47,15 @@ class Rule:
     fault: Fault
     methods: Iterable[str] = ()
     path: str = ""
+    kind: str = ""
+    first: bool = False
     skip: int = 0
     times: int | None = None
     chance: float = 1.0
     seed: int = 1
     hits: int = 0
+    kinds: set[str] = field(default_factory=set)
+    """Of the requests that were hit."""
     _dice: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,10 +64,8 @@ class Rule:
 
     def takes(self, request: web.Request) -> bool:
         """Whether this request is hit."""
-        methods = frozenset(self.methods)
-        if methods and request.method not in methods:
-            return False
-        if not re.search(self.path, request.path_qs) or self._dice.random() > self.chance:
+        kind = kind_of(request.method, request.path_qs)
+        if not self._fits(request, kind) or not self._chosen(kind):
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -69,7 +73,29 @@ class Rule:
         if self.times is not None and self.hits >= self.times:
             return False
         self.hits += 1
+        self.kinds.add(kind)
         return True
+
+    def _fits(self, request: web.Request, kind: str) -> bool:
+        methods = frozenset(self.methods)
+        return (
+            (not methods or request.method in methods)
+            and (not self.kind or kind == self.kind)
+            and re.search(self.path, request.path_qs) is not None
+        )
+
+    def _chosen(self, kind: str) -> bool:
+        thrown = self._dice.random() <= self.chance
+        return thrown or (self.first and kind not in self.kinds)
+
+
+def kind_of(method: str, path: str) -> str:
+    """Return method and kind of a request, such as ``PATCH tasks/status`` or ``GET pods``."""
+    words = path.partition("?")[0].split("/")
+    whole_cluster = 4 if words[1] == "apis" else 3
+    start = words.index("namespaces") + 2 if "namespaces" in words else whole_cluster
+    parts = words[start:]
+    return f"{method} " + "/".join([*parts[:1], *parts[2:]])
 
 
 def answering(status: int, *, retry_after: int | None = None, message: str = "injected") -> Fault:

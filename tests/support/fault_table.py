@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 NOT_BUILT = {
-    "24": "node lost: needs the node model of the retry tests, which prove it on a kwok node",
     "28": "quota shrinks below use: quota and fair share are not in the operator yet",
     "29": "metric missing or oscillating: there is no metric-driven scaling yet",
     "35": "a revoked RBAC verb: operators of these tests are administrators behind the proxy",

@@ -9,7 +9,7 @@ import http.client
 import json
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -93,19 +93,18 @@ class RawApi:
         """
         connection = self._connect(self._timeout)
         try:
-            data = None if body is None else json.dumps(body)
-            headers = {"Content-Type": content_type, **self._access.headers}
-            connection.request(method, path, body=data, headers=headers)
-            answer = connection.getresponse()
-            text = answer.read()
-        except http.client.HTTPException as error:
-            raise OSError(str(error)) from error
+            return self._exchange(connection, method, path, body, content_type)
         finally:
             connection.close()
-        found: Json = json.loads(text) if text else {}
-        if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise RawApiError(answer.status, found.get("message"))
-        return found
+
+    def post_all(self, path: str, bodies: Iterable[Json]) -> Iterator[Json]:
+        """Create many objects over one connection, and yield each answer; errors as in `call`."""
+        connection = self._connect(self._timeout)
+        try:
+            for body in bodies:
+                yield self._exchange(connection, "POST", path, body)
+        finally:
+            connection.close()
 
     def watch(self, path: str, version: str, *, seconds: int = 20) -> Iterator[Json]:
         """Yield the events after a version until the server ends the watch.
@@ -131,6 +130,27 @@ class RawApi:
             raise OSError(str(error)) from error
         finally:
             connection.close()
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPSConnection,
+        method: str,
+        path: str,
+        body: Any,
+        content_type: str = "application/json",
+    ) -> Json:
+        data = None if body is None else json.dumps(body)
+        headers = {"Content-Type": content_type, **self._access.headers}
+        try:
+            connection.request(method, path, body=data, headers=headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        except http.client.HTTPException as error:
+            raise OSError(str(error)) from error
+        found: Json = json.loads(text) if text else {}
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise RawApiError(answer.status, found.get("message"))
+        return found
 
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         given = self._access

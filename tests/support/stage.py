@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -61,6 +62,8 @@ class Stage:
         self.slots: dict[str, int] = {}
         self.created: dict[str, str] = {}
         """Name to UID of the tasks."""
+        self.failures: dict[str, int] = {}
+        """How often the tasks are to fail first, by name."""
         self.gone: set[str] = set()
         """UIDs of the tasks that the test deleted."""
         self.canary = f"canary-{uuid4().hex[:10]}"
@@ -131,7 +134,7 @@ class Stage:
 
     def agent(self, pod: str, slots: int = 1, gateway: Gateway | None = None) -> LiveAgent:
         """Run an agent in the name of a pod, once that is there; by default on the leader."""
-        self._until(lambda: self.kubectl.run("get", "pod", pod).ok, f"pod {pod}")
+        self.wait(lambda: self.there(f"{PODS.format(self.namespace)}/{pod}"), f"pod {pod}")
         token = pod_token(self.kubectl, pod)
         worker = self._worker(pod, slots)
         url, authority = gateway or (self.forwarder.url, self.authority)
@@ -143,17 +146,27 @@ class Stage:
     def submit(self, count: int, prefix: str = "t", **spec: Any) -> list[str]:
         """Create tasks and return their names; ``sleep`` and ``failures`` go to the input."""
         given: Json = {key: spec.pop(key) for key in ("sleep", "failures") if key in spec}
+        values = {"pool": POOL, "requires": ["work"], "input": {"secret": self.canary, **given}}
         names = [f"{prefix}{number}" for number in range(count)]
-        for name in names:
-            values = {"pool": POOL, "requires": ["work"], "input": {"secret": self.canary, **given}}
-            task = objects.task(name, **(values | spec))
-            stored = self.api.post(TASKS.format(self.namespace), task)
+        bodies = (objects.task(name, **(values | spec)) for name in names)
+        for stored in self.api.post_all(TASKS.format(self.namespace), bodies):
+            name = stored["metadata"]["name"]
             self.created[name] = stored["metadata"]["uid"]
+            self.failures[name] = given.get("failures", 0)
         return names
 
     def task(self, name: str) -> Json:
         """Read a Task."""
         return self.api.get(f"{TASKS.format(self.namespace)}/{name}")
+
+    def there(self, path: str) -> Json | None:
+        """Read what may not be there (yet, or any more)."""
+        try:
+            return self.api.get(path)
+        except RawApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
 
     def delete_task(self, name: str) -> None:
         """Delete a Task; it need not end then."""
@@ -172,7 +185,7 @@ class Stage:
     def running(self, names: Iterable[str], seconds: float = 60) -> None:
         """Wait until agents work on all of these."""
         uids = {self.created[name] for name in names}
-        until(
+        self.wait(
             lambda: uids <= {one.uid for one in self.ledger.executions},
             "execution of all",
             seconds=seconds,
@@ -192,14 +205,25 @@ class Stage:
             return found if len(found) == len(wanted) else None
 
         try:
-            return self._until(over, "end of all tasks", seconds=seconds)
+            return self.wait(over, "end of all tasks", seconds=seconds)
         except AssertionError as error:
-            latest = self.watcher.latest()
-            phases = Counter(
-                sight.phase if (sight := latest.get(self.created[name])) else "unseen"
-                for name in wanted
-            )
-            raise AssertionError(f"not all tasks ended: {dict(phases)}") from error
+            phases = dict(self.phases(wanted))
+            raise AssertionError(f"not all tasks ended: {phases}") from error
+
+    def wait(self, probe: Callable[[], Result | None], what: str, *, seconds: float = 90) -> Result:
+        """Wait until ``probe`` answers something truthy, and return that; see ``until``."""
+
+        def look() -> Result | None:
+            self.on_wait()
+            return probe()
+
+        return until(look, what, seconds=seconds)
+
+    def phases(self, names: Iterable[str]) -> Counter[str]:
+        """Return how many of these tasks were last seen in which phase."""
+        latest = self.watcher.latest()
+        seen = [latest.get(self.created[name]) for name in names]
+        return Counter("unseen" if sight is None else sight.phase for sight in seen)
 
     def settled(self, pool: str = POOL) -> None:
         """Wait until all agents of a pool are ready."""
@@ -207,9 +231,9 @@ class Stage:
         def ready() -> bool:
             found = self.api.get(f"{POOLS.format(self.namespace)}/{pool}")
             wanted = found["spec"]["replicas"]
-            return bool(found.get("status", {}).get("readyReplicas") == wanted)
+            return bool(found.get("status", {}).get("readyReplicas", 0) == wanted)
 
-        until(ready, f"all agents of {pool}", seconds=90)
+        self.wait(ready, f"all agents of {pool}")
 
     def breaches(self) -> list[str]:
         """Return what breaks I1, I3, I8 and the rule that nothing is executed twice at a time."""
@@ -255,17 +279,9 @@ class Stage:
 
     def authority_of(self, namespace: str) -> str:
         """The certificate authority of the gateway of an operator in any namespace, in PEM."""
-        found: list[str] = []
-        kubectl = self.kubectl.within(namespace)
-
-        def there() -> bool:
-            secret = kubectl.run("get", "secret/agentcorps-gateway-tls", "-o", "json")
-            if secret.ok:
-                found.append(json.loads(secret.stdout)["data"]["ca.crt"])
-            return bool(found)
-
-        self._until(there, "certificate of the gateway")
-        return base64.b64decode(found[0]).decode()
+        path = f"/api/v1/namespaces/{namespace}/secrets/agentcorps-gateway-tls"
+        secret = self.wait(lambda: self.there(path), "certificate of the gateway")
+        return base64.b64decode(secret["data"]["ca.crt"]).decode()
 
     def _worker(self, pod: str, slots: int) -> Agent:
         agent = Agent(slots=slots)
@@ -279,15 +295,6 @@ class Stage:
             return {"echo": task["secret"], "attempt": ctx.attempt}
 
         return agent
-
-    def _until(
-        self, probe: Callable[[], Result | None], what: str, *, seconds: float = 90
-    ) -> Result:
-        def look() -> Result | None:
-            self.on_wait()
-            return probe()
-
-        return until(look, what, seconds=seconds)
 
     def _leaks(self) -> list[str]:
         """Where an input or a result shows that must not (I8)."""

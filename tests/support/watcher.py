@@ -1,7 +1,7 @@
 """The independent watcher: its own connection, its own code, its own memory of every event."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,14 +25,14 @@ GONE = 410
 class _Stream(threading.Thread):
     """Follows one collection from its creation on, over every outage of the API server."""
 
-    def __init__(self, api: RawApi, path: str) -> None:
+    def __init__(self, api: RawApi, path: str, take: Callable[[str, Json], None]) -> None:
         super().__init__(name=f"watch {path}", daemon=True)
         self._api = api
         self._path = path
+        self._tell = take
         self._version = ""
         self._ending = threading.Event()
         self._known: dict[str, Json] = {}
-        self.events: list[tuple[str, Json]] = []
         self.gaps = 0
         """How often events may have been missed (410: the position was too old)."""
 
@@ -77,7 +77,7 @@ class _Stream(threading.Thread):
             self._known.pop(uid, None)
         else:
             self._known[uid] = obj
-        self.events.append((kind, obj))
+        self._tell(kind, obj)
 
 
 class Watcher:
@@ -86,9 +86,13 @@ class Watcher:
     def __init__(self, kubeconfig: Path, namespace: str, ledger: Ledger) -> None:
         """Prepare; ``with`` watches."""
         api = RawApi(kubeconfig)
-        self._tasks = _Stream(api, TASKS.format(namespace))
-        self._pods = _Stream(api, PODS.format(namespace))
+        self._tasks = _Stream(api, TASKS.format(namespace), self._see)
+        self._pods = _Stream(api, PODS.format(namespace), self._count)
         self._ledger = ledger
+        self._lock = threading.Lock()
+        self._sights: list[Sight] = []
+        self._latest: dict[str, Sight] = {}
+        self._pod_uids: set[str] = set()
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -109,11 +113,13 @@ class Watcher:
     @property
     def sights(self) -> list[Sight]:
         """Every state of every Task, in order."""
-        return [Sight.of(kind, task) for kind, task in list(self._tasks.events)]
+        with self._lock:
+            return list(self._sights)
 
     def latest(self) -> dict[str, Sight]:
         """The last state of each Task, by UID."""
-        return {sight.uid: sight for sight in self.sights}
+        with self._lock:
+            return dict(self._latest)
 
     @property
     def gaps(self) -> int:
@@ -122,7 +128,7 @@ class Watcher:
 
     def pods_made(self) -> int:
         """How many pods there ever were."""
-        return len({pod["metadata"]["uid"] for _, pod in list(self._pods.events)})
+        return len(self._pod_uids)
 
     def faults(
         self, slots: Mapping[str, int], created: Iterable[str], gone: Iterable[str] = ()
@@ -140,3 +146,12 @@ class Watcher:
             *ending_faults(sights, created, gone),
             *execution_faults(self._ledger.executions),
         ]
+
+    def _see(self, kind: str, task: Json) -> None:
+        sight = Sight.of(kind, task)
+        with self._lock:
+            self._sights.append(sight)
+            self._latest[sight.uid] = sight
+
+    def _count(self, _: str, pod: Json) -> None:
+        self._pod_uids.add(pod["metadata"]["uid"])
