@@ -154,7 +154,8 @@ def perform(stage: Stage, shape: Shape) -> None:
     stage.crew(len(shape.slots), slots)
     for (prefix, failures), names in groupby(shape.tasks, _batch):
         stage.submit(len(list(names)), prefix, sleep=0.05, failures=failures)
-    stage.ended()
+    if shape.tasks:
+        stage.ended()
     stage.settled()
 
 
