@@ -77,9 +77,18 @@ def agent_uids(stage: Stage) -> list[str]:
     return [one["metadata"]["uid"] for one in found]
 
 
-def put_on_a_node(stage: Stage, pod: str) -> None:
+@pytest.fixture
+def silent_node(kubectl: Kubectl, namespace: str) -> Iterator[str]:
+    """Return the name of a node that is there, and never heard of."""
+    name = f"silent-{namespace}"
+    kubectl.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    yield name
+    kubectl.run("delete", "node", name)
+
+
+def put_on_a_node(stage: Stage, pod: str, node: str = "out-of-reach") -> None:
     """Bind a pod to a node that nobody ever saw: deleted, it stays until somebody forces it."""
-    target = {"apiVersion": "v1", "kind": "Node", "name": "out-of-reach"}
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
     body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
     stage.api.post(f"/api/v1/namespaces/{stage.namespace}/pods/{pod}/binding", body)
 
@@ -166,6 +175,29 @@ def test_a_task_on_an_unreachable_node_is_bound_again_after_the_fence(stage: Sta
     assert (lost["reason"], lost["failures"]) == ("AgentLost", 1)
     assert is_leaving(stage, POD)
     assert "nothing is heard of it or its node" in lost["message"]
+
+
+def test_an_agent_on_a_lost_node_is_replaced_under_another_name(
+    stage: Stage, silent_node: str
+) -> None:
+    """Its pod never ends: another agent takes its place, and does its Task."""
+    template = objects.pod_template()
+    template["spec"]["terminationGracePeriodSeconds"] = 1
+    stage.pool(1, health=HEALTH, podTemplate=template)
+    stage.agent(POD)
+    put_on_a_node(stage, POD, silent_node)
+    stage.submit(1, "moved", sleep=1)
+    phase(stage, "moved0", "Running")
+    stage.agents.pop(POD).kill()
+    other = f"{POOL}-1"
+    until(lambda: stage.kubectl.run("get", "pod", other).ok, f"pod {other}", seconds=180)
+    stage.agent(other)
+    done = phase(stage, "moved0", "Succeeded")
+    assert [one["agentName"] for one in done["attempts"]] == [POD, other]
+    assert is_leaving(stage, POD)
+    assert "PodStuckTerminating" in event(stage, "Draining")
+    until(lambda: len(agent_uids(stage)) == 1, "deletion of the lost agent")
+    assert stage.breaches() == []
 
 
 def test_an_agent_that_keeps_failing_is_quarantined_and_replaced(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agentcorps.api.protocol import GoodbyeRequest
@@ -171,6 +172,20 @@ async def test_an_agent_that_fails_five_tasks_in_a_row_gets_no_sixth() -> None:
     assert names == ["crew-1"]
 
 
+async def test_deaths_of_its_process_count_as_failures_of_the_agent() -> None:
+    """An agent that dies of five different tasks in a row is quarantined, like one that reports."""
+    room = ControlRoom()
+    who = await connected(room)
+    for number in range(1, 6):
+        room.add_task(f"deadly-{number}", retry={"limit": 0})
+        await bound(room, who, instance=INSTANCE if number == 1 else f"instance-{number:04}")
+        await room.hello(who, f"instance-{number + 1:04}")
+        await room.settle()
+    await room.monitor.step()
+    assert stored_agent(room)["consecutiveFailures"] == 5
+    assert "TasksFailing: 5 tasks in a row failed" in told(room, "Quarantined").message
+
+
 async def test_a_success_ends_the_row() -> None:
     """Four failures, a success and four more failures are no reason to quarantine."""
     room = ControlRoom()
@@ -266,3 +281,22 @@ async def test_a_pod_that_hangs_again_and_again_is_replaced_ever_more_slowly() -
     room.clock.advance(10)
     await room.create.step()
     assert (Kind.POD, AGENT) in room.cluster.objects
+
+
+async def test_a_pool_whose_pod_never_ends_gets_another_agent_in_time() -> None:
+    """Nothing else happens meanwhile: the step itself says when the deletion is overdue."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await turns(room)
+    end = datetime.fromtimestamp(room.clock.now().wall + 30, UTC).isoformat(timespec="seconds")
+    doomed = room.cluster.change(
+        Kind.POD, AGENT, lambda one: one["metadata"].update(deletionTimestamp=end)
+    )
+    room.observer.pod_event("MODIFIED", wire.pod_record(doomed))
+    pause = await room.scale.step()
+    assert pause is not None
+    assert 89 <= pause <= 91
+    room.clock.advance(pause + 1)
+    await turns(room)
+    names = [key.name for kind, key in room.cluster.objects if kind is Kind.AGENT]
+    assert names == ["crew-1"]

@@ -67,12 +67,14 @@ def test_what_changes_about_an_agent_is_news_of_it_alone(what: str) -> None:
 
 
 def test_only_what_its_pool_has_to_know_of_an_agent_is_news_of_the_pool() -> None:
-    """That it drains, is deleted or quarantined; not that its pod or its status has changed."""
+    """That it drains, is deleted or quarantined, or that its pod is; not that they change."""
     fleet, _, pools = _fleet()
-    fleet.change_pod(ONE, deleting=True)
+    fleet.change_pod(ONE, ready=False)
     fleet.task(ONE)
     fleet.change_agent(ONE, status={"phase": "Busy"})
     assert pools.take_due(fleet.seconds) == []
+    fleet.change_pod(ONE, deleting=True)
+    assert pools.take_due(fleet.seconds) == [POOL]
     fleet.drain(ONE)
     assert pools.take_due(fleet.seconds) == [POOL]
     for change in ({"deleting": True}, {"quarantined": True}, {"template_hash": "another"}):

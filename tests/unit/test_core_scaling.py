@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.records import Key
-from agentcorps.core.scaling import DEFAULT_DRAIN_SECONDS, next_due, replicas
+from agentcorps.core.scaling import (
+    DEFAULT_DRAIN_SECONDS,
+    OVERDUE_SECONDS,
+    SPARE_REPLACEMENTS,
+    at_rest,
+    next_due,
+    replicas,
+)
 from support.fleet import NAMESPACE, POOL, Fleet
 
 if TYPE_CHECKING:
@@ -162,6 +169,61 @@ def test_agents_of_an_earlier_pool_do_not_count() -> None:
     fleet.pool(replicas=1)
     fleet.ready_agent(pool_uid="another-pool")
     assert _step(fleet) == [CreateAgent(POOL, "crew-1")]
+
+
+def _leaving(fleet: Fleet, name: str, grace: float = 30.0, **fields: object) -> None:
+    """Observe an agent whose pod was just told to end within its grace period."""
+    agent = fleet.ready_agent(name)
+    fleet.change_pod(agent.key, deleting=True, delete_by=fleet.now.wall + grace, **fields)
+
+
+@pytest.mark.parametrize("terminated", [False, True], ids=["on a lost node", "held by a finalizer"])
+def test_an_agent_whose_pod_does_not_end_is_replaced(*, terminated: bool) -> None:
+    """A minute after its grace period it is drained, and another takes its place under a new name.
+
+    Until then it holds its place: ordinarily there is never a pod more than replicas.
+    """
+    fleet = Fleet()
+    fleet.pool(replicas=2)
+    _leaving(fleet, "crew-0", terminated=terminated)
+    fleet.ready_agent("crew-1")
+    assert next_due(fleet.state, fleet.now) == fleet.seconds + 30 + OVERDUE_SECONDS
+    assert not at_rest(fleet.state, POOL)
+    fleet.seconds += 30 + OVERDUE_SECONDS - 1
+    assert _step(fleet) == []
+    fleet.seconds += 1
+    assert _step(fleet) == [Drain(_key(0), "PodStuckTerminating"), CreateAgent(POOL, "crew-2")]
+    record = fleet.drain(_key(0))
+    fleet.agent("crew-2")
+    assert _step(fleet) == [DeleteAgent(_key(0), record.uid, record.resource_version, "Drained")]
+
+
+def test_a_stuck_pod_is_not_replaced_while_its_pool_shrinks() -> None:
+    """A pool that has enough agents without the stuck one only lets it go."""
+    fleet = Fleet()
+    fleet.pool(replicas=1)
+    _leaving(fleet, "crew-0")
+    fleet.ready_agent("crew-1")
+    fleet.seconds += 30 + OVERDUE_SECONDS
+    assert _step(fleet) == [Drain(_key(0), "PodStuckTerminating")]
+
+
+@given(replicas_=st.integers(1, 5), rounds=st.integers(1, 30))
+def test_stuck_pods_do_not_pile_up(replicas_: int, rounds: int) -> None:
+    """Where no pod ever ends, a pool makes a bounded number of them."""
+    fleet = Fleet()
+    fleet.pool(replicas=replicas_)
+    for _ in range(rounds):
+        for action in _step(fleet):
+            match action:
+                case CreateAgent(name=name):
+                    _leaving(fleet, name)
+                case Drain(agent=key):
+                    fleet.drain(key)
+                case DeleteAgent(agent=key):
+                    fleet.state.forget_agent(key)
+        fleet.seconds += 30 + OVERDUE_SECONDS
+    assert len(fleet.state.pods) <= 2 * replicas_ + SPARE_REPLACEMENTS
 
 
 class _World(Fleet):

@@ -78,6 +78,14 @@ def test_a_death_by_deletion_is_none_of_its_own(at: str, *, own: bool) -> None:
     assert (wire.pod_record(pod).exited_at is not None) == own
 
 
+def test_the_end_of_a_deletion_is_read() -> None:
+    """The API server counts the grace period in; a pod that nobody deleted has no end."""
+    doomed = POD["metadata"] | {"deletionTimestamp": "2026-11-23T08:00:00Z"}
+    record = wire.pod_record(POD | {"metadata": doomed})
+    assert record.delete_by == parse_time("2026-11-23T08:00:00Z")
+    assert wire.pod_record(POD).delete_by is None
+
+
 def test_a_quarantined_agent_is_read() -> None:
     """Healthy=False in the status is the quarantine; any other Healthy is none."""
     for holds, quarantined in (("False", True), ("True", False)):

@@ -150,7 +150,8 @@ class TaskApplier:
         """The operator ended an attempt: stop the agent, tell the people."""
         self._deliveries.wake(after.agent)
         agent = self._state.agents.get(after.agent)
-        if action.reason == TaskReason.TIMEOUT and agent is not None:
+        guilty = action.crashed or action.reason == TaskReason.TIMEOUT
+        if guilty and agent is not None:
             blame(self._state, self._remembered, agent)
         self._events.emit(attempt_ended(after, action.message))
 

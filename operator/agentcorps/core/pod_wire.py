@@ -68,6 +68,7 @@ def pod_record(obj: Mapping[str, Any]) -> PodRecord:
         waiting_message=clip_message(waiting[1]),
         template_hash=text(labels, LABEL_TEMPLATE_HASH, "metadata.labels", ""),
         disruption=_disruption(status),
+        delete_by=moment(metadata, "deletionTimestamp", "metadata.deletionTimestamp"),
         exited_at=None if died is None else died.at,
         exit_cause="" if died is None else died.cause,
     )

@@ -307,6 +307,8 @@ class PodRecord:
     exited_at: float | None = None
     """When a container last died of itself, by the node's clock; not in the course of a deletion
     or disruption of the pod."""
+    delete_by: float | None = None
+    """Until when it should be gone, its grace period included; None while it is not deleted."""
     exit_cause: str = ""
     """How it died, such as ``OOMKilled (exit code 137)``."""
 

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 from agentcorps.api.names import agent_name, agent_number
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
-from agentcorps.core.assessment import Standing, assess
+from agentcorps.core.assessment import Standing, assess, own_pod
 from agentcorps.core.records import Key
 from agentcorps.core.rollout import outdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agentcorps.core.records import AgentRecord, Now, PoolRecord
+    from agentcorps.core.records import AgentRecord, Now, PodRecord, PoolRecord
     from agentcorps.core.state import State
 
 DEFAULT_DRAIN_SECONDS: Final = 300
 """Time to drain of an Agent without a pool that could say so."""
+OVERDUE_SECONDS: Final = 60.0
+"""How long after its grace period a pod may still be there before it is taken to be stuck: on a
+node out of reach, or held by a finalizer. Unmounting may take a kubelet that long."""
+SPARE_REPLACEMENTS: Final = 10
+"""How many more pods of a pool than it has replicas may be stuck before they are not replaced."""
 
 
 def replicas(
@@ -31,6 +36,10 @@ def replicas(
     what is busy; the newest first among equals. A drained agent is deleted. One that is quarantined
     is drained too, and another takes its place once it is gone. With neither too many nor too few,
     agents of an earlier template are replaced (see `rollout`).
+
+    An agent whose pod is stuck in its deletion is drained, and replaced at once under another name:
+    nobody knows when that pod will be gone. Beyond ``SPARE_REPLACEMENTS`` more stuck pods than
+    replicas there are no replacements: a cluster in which no pod ever ends must not fill up.
 
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
@@ -48,9 +57,15 @@ def replicas(
     actions: list[CreateAgent | Drain | DeleteAgent] = list(_drained(state, agents, now))
     if pool is None or pool.deleting or pool.invalid:
         return actions
+    stranded = _stranded(state, pool, agents, now)
+    actions += [Drain(key, "PodStuckTerminating") for key in sorted(stranded)]
     sick = [agent for agent in agents if agent.quarantined and _is_own(agent, pool)]
-    actions += [Drain(a.key, "Quarantined") for a in sick if a.draining_since is None]
-    active = [agent for agent in agents if is_active(agent, pool)]
+    actions += [
+        Drain(agent.key, "Quarantined")
+        for agent in sick
+        if agent.draining_since is None and agent.key not in stranded
+    ]
+    active = [a for a in agents if is_active(a, pool) and a.key not in stranded]
     target = state.targets.decided(pool)
     surplus = 0 if target is None else len(active) - target
 
@@ -73,7 +88,7 @@ def replicas(
 def at_rest(state: State, pool_key: Key) -> bool:
     """Tell whether `replicas` has nothing to do for a pool, whatever its agents do meanwhile.
 
-    That lasts until the pool changes, or the role of one of its agents.
+    That lasts until the pool changes, or the role of one of its agents, or a pod is to end.
     """
     pool = state.pools.get(pool_key)
     agents = state.agents_of(pool_key)
@@ -82,13 +97,17 @@ def at_rest(state: State, pool_key: Key) -> bool:
     if pool is None or pool.deleting or pool.invalid:
         return True
     own = [agent for agent in agents if _is_own(agent, pool)]
+    if any((pod := own_pod(state, agent)) is not None and pod.deleting for agent in own):
+        return False
     return state.targets.decided(pool) in {None, len(own)} and not any(
         agent.quarantined or agent.template_hash != pool.template_hash for agent in own
     )
 
 
 def next_due(state: State, now: Now, agents: Iterable[AgentRecord] | None = None) -> float | None:
-    """Return when (monotonic) the next drain times out; None when none is under way.
+    """Return when (monotonic) the next drain times out, or the next pod's deletion is overdue.
+
+    None when neither is under way.
 
     Args:
         state: What was observed.
@@ -96,11 +115,20 @@ def next_due(state: State, now: Now, agents: Iterable[AgentRecord] | None = None
         agents: Which to look at; all, unless given.
     """
     moments = (
-        now.monotonic + agent.draining_since + drain_seconds(state, agent) - now.wall
+        now.monotonic + due - now.wall
         for agent in (state.agents.values() if agents is None else agents)
-        if agent.draining_since is not None and not agent.deleting
+        if not agent.deleting
+        if (due := _due(state, agent)) is not None
     )
     return min((moment for moment in moments if moment > now.monotonic), default=None)
+
+
+def _due(state: State, agent: AgentRecord) -> float | None:
+    """Return the wall time at which an agent's drain, or its pod's deletion, takes too long."""
+    if agent.draining_since is not None:
+        return agent.draining_since + drain_seconds(state, agent)
+    pod = own_pod(state, agent)
+    return None if pod is None or pod.delete_by is None else pod.delete_by + OVERDUE_SECONDS
 
 
 def drain_seconds(state: State, agent: AgentRecord) -> int:
@@ -118,6 +146,35 @@ def is_active(agent: AgentRecord, pool: PoolRecord) -> bool:
 
 def _is_own(agent: AgentRecord, pool: PoolRecord) -> bool:
     return agent.pool_uid == pool.uid and not agent.deleting
+
+
+def _stranded(
+    state: State, pool: PoolRecord, agents: Iterable[AgentRecord], now: Now
+) -> frozenset[Key]:
+    """Return the agents to replace because their pods do not come to their end."""
+    found = [
+        agent.key
+        for agent in agents
+        if _is_own(agent, pool) and agent.draining_since is None
+        if (pod := own_pod(state, agent)) is not None and _is_stuck(pod, now)
+    ]
+    if not found:
+        return frozenset()
+    stuck = [pod for pod in state.pods.values() if _is_stuck(pod, now) and _made_by(pool, pod)]
+    replaced = len(stuck) - len(found)
+    return frozenset(
+        sorted(found)[: max(0, state.targets.of(pool) + SPARE_REPLACEMENTS - replaced)]
+    )
+
+
+def _is_stuck(pod: PodRecord, now: Now) -> bool:
+    return pod.delete_by is not None and now.wall >= pod.delete_by + OVERDUE_SECONDS
+
+
+def _made_by(pool: PoolRecord, pod: PodRecord) -> bool:
+    """Tell by its name whether a pod is one of a pool's; its Agent may be gone already."""
+    same = pod.key.namespace == pool.key.namespace
+    return same and agent_number(pool.key.name, pod.agent_name) is not None
 
 
 def _drained(state: State, agents: Iterable[AgentRecord], now: Now) -> Iterator[DeleteAgent]:

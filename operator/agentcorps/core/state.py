@@ -190,6 +190,9 @@ class State:
             self.departed.note(before)
         if news:
             self._serving.refresh(record.key)
+            agent = self.agents.get(record.key)
+            if record.deleting and agent is not None:
+                self.news.pool(agent.pool_key)
         return news
 
     def forget_pod(self, key: Key, uid: str | None = None) -> None:
