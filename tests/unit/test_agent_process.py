@@ -58,7 +58,7 @@ def alive(pid: int) -> bool:
     """Whether a process runs; one that only waits to be collected does not."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before or while it is read
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
 
