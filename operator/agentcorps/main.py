@@ -37,6 +37,8 @@ ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - a pod is reached from other pods 
 RETRY_SECONDS: Final = 2.0
 ENDPOINT_CHECK_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
+LEASE_CONNECTIONS: Final = 2
+"""Of its own: behind all writes of a busy leader the renewal would come too late."""
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
@@ -63,9 +65,14 @@ class Process:
             build_probes(self._stuck, self._behind), None, ANY_ADDRESS, settings.probe_port
         )
         try:
-            async with ApiConnection(credentials, clock) as api:
+            async with (
+                ApiConnection(credentials, clock) as api,
+                ApiConnection(credentials, clock, limit=LEASE_CONNECTIONS) as lease_api,
+            ):
                 loop = asyncio.get_running_loop()
-                operator = build(settings, api, credentials, clock, loop, self._kopf_ended)
+                operator = build(
+                    settings, api, lease_api, credentials, clock, loop, self._kopf_ended
+                )
                 self._operator = operator
                 return await self._operate(operator)
         finally:

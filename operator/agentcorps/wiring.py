@@ -133,6 +133,7 @@ class Trust:
 def build(
     settings: Settings,
     api: ApiConnection,
+    lease_api: ApiConnection,
     credentials: Credentials,
     clock: ServerClock,
     loop: AbstractEventLoop,
@@ -143,6 +144,7 @@ def build(
     Args:
         settings: What differs between installations.
         api: Connection to the API server, open.
+        lease_api: Another one, of the Lease alone, so that it waits for nobody.
         credentials: What the connection uses; kopf logs in with the same.
         clock: Both clocks.
         loop: Where everything but kopf runs.
@@ -151,7 +153,7 @@ def build(
     kube = KubeCluster(api)
     events = KubeEvents(api, instance=settings.identity, clock=clock)
     identities = TokenReviews(api, clock=clock)
-    elector = _elector(settings, api, clock)
+    elector = _elector(settings, lease_api, clock)
     duty = Duty(elector)
     trust = Trust(settings.gateway_url)
     world = World(DutifulCluster(kube, duty), clock, duty, events)

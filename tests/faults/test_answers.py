@@ -51,6 +51,21 @@ def test_lost_answers_change_nothing(stage: Stage, row: Row, references: Referen
     row.faults, row.invariants = f"{lost.hits} answers lost", [*HELD, "I5"]
 
 
+@pytest.mark.scenario("12", "Every connection for writes waits for its answer")
+def test_slow_writes_do_not_cost_the_lease(stage: Stage, row: Row) -> None:
+    """A leader whose writes all wait for longer than the Lease may goes on leading."""
+    replica = stage.lead()
+    stage.crew(1, slots=100)
+    stage.settled()
+    slow = Rule(delaying(6), ("PATCH",), r"/tasks/", times=80)
+    with replica.faults.injecting(slow):
+        stage.submit(80)
+        all_well(stage, replica)
+    assert slow.hits == 80
+    assert "lease.lost" not in replica.process.log.read_text()
+    row.faults, row.invariants = "80 status writes answered 6 s late", HELD
+
+
 @pytest.mark.scenario("11", "429 with Retry-After")
 def test_a_server_that_asks_for_time_gets_it(
     stage: Stage, row: Row, references: References
