@@ -139,7 +139,12 @@ def test_what_asked_for_agents_is_told(
     submit(kubectl, "a", "b", "c", sleep=60)
     wait(kubelet, lambda: status(kubectl).get("busyReplicas") == 2, "two busy agents")
     cli = Cli(kubeconfig, namespace)
-    said = cli.run("pool", "why", "crew").stdout
+
+    def why() -> str:
+        answer = cli.run("pool", "why", "crew").stdout
+        return answer if "2 busy agents" in answer else ""
+
+    said = until(why, "what asks for agents")
     assert "crew is to have 2 agents: 2 ready, 2 of them busy; 1 queued Tasks" in said
     assert "limited by: scaling.maxReplicas" in said
     rows = [line.split()[:3] for line in said.splitlines()]

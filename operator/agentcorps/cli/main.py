@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from agentcorps.cli import agent, pool, status, task, version
+from agentcorps.cli import agent, pool, simulate, status, task, version
 from agentcorps.cli.errors import CliError, ExitCode, one_line
 
 PLUGIN = "kubectl-agentcorps"
@@ -23,6 +23,7 @@ for _name, _noun in (("task", task.app), ("pool", pool.app), ("agent", agent.app
     app.add_typer(_noun, name=_name)
 status.register(app)
 version.register(app)
+simulate.register(app)
 
 
 def _help(context: typer.Context) -> None:
