@@ -175,7 +175,7 @@ def test_two_leaders_bind_no_task_twice(stage: Stage, row: Row) -> None:
     while time.monotonic() - began < EXTENT.overlap_seconds:
         stage.submit(20, f"b{batches}-", sleep=0.1)
         batches += 1
-        until(lambda: stage.phases(stage.created)["Queued"] < 20, "room in the queue")
+        stage.wait(lambda: stage.phases(stage.created)["Queued"] < 20, "room in the queue")
         assert all(one.process.leading and one.process.running for one in stage.replicas)
     ends = stage.ended()
     assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}

@@ -124,6 +124,11 @@ class OperatorProcess:
         """Whether its log has said, since its last start, that it leads."""
         return b'"event": "leading"' in self.log.read_bytes()[self._begun :]
 
+    def state(self) -> str:
+        """Tell whether it runs, and what it said last."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return f"{'running' if self.running else 'ended'}, last said: {lines[-1:]}"
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         assert self._process is not None

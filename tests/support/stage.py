@@ -32,6 +32,8 @@ Gateway = tuple[str, str]
 Result = TypeVar("Result")
 
 POOL = "crew"
+KEPT = 1_000_000
+"""Finished tasks, however many a scenario has: each of them is judged."""
 SOMEWHERE = "192.0.2.1"
 """An address for documentation: a slice takes none of this machine's own; the forwarder knows."""
 AGENTS = "/apis/agentcorps.dev/v1alpha1/namespaces/{}/agents"
@@ -124,7 +126,8 @@ class Stage:
     def pool(self, replicas: int, slots: int = 1, name: str = POOL, **more: Any) -> None:
         """Create a pool; ``more`` goes to the spec of its agents."""
         spec = {"capabilities": ["work"], "slots": slots, **more}
-        self.api.post(POOLS.format(self.namespace), objects.pool(name, spec, replicas=replicas))
+        pool = objects.pool(name, spec, replicas=replicas, tasks={"historyLimit": KEPT})
+        self.api.post(POOLS.format(self.namespace), pool)
 
     def crew(self, replicas: int, slots: int = 1, name: str = POOL) -> None:
         """Create a pool and run an agent in the name of each of its pods."""
@@ -208,16 +211,24 @@ class Stage:
             return self.wait(over, "end of all tasks", seconds=seconds)
         except AssertionError as error:
             phases = dict(self.phases(wanted))
-            raise AssertionError(f"not all tasks ended: {phases}") from error
+            raise AssertionError(f"not all tasks ended: {phases}; {error}") from error
 
     def wait(self, probe: Callable[[], Result | None], what: str, *, seconds: float = 90) -> Result:
-        """Wait until ``probe`` answers something truthy, and return that; see ``until``."""
+        """Wait until ``probe`` answers something truthy, and return that; see ``until``.
+
+        Raises:
+            AssertionError: It did not; the message tells of the operators, too.
+        """
 
         def look() -> Result | None:
             self.on_wait()
             return probe()
 
-        return until(look, what, seconds=seconds)
+        try:
+            return until(look, what, seconds=seconds)
+        except AssertionError as error:
+            states = [one.process.state() for one in self.replicas]
+            raise AssertionError(f"{error}; operators: {states}") from error
 
     def phases(self, names: Iterable[str]) -> Counter[str]:
         """Return how many of these tasks were last seen in which phase."""
