@@ -19,7 +19,7 @@ from support.fault_rules import (
 )
 from support.fault_table import Row
 from support.reference import References, is_counted
-from support.stage import POOL, Replica, Stage, measured
+from support.stage import POOL, PRODUCTION, Replica, Stage, measured
 from support.watcher import TASKS
 
 HELD = ["I1", "I2", "I3", "I8", "X"]
@@ -192,7 +192,7 @@ def test_conflicts_of_the_quota_are_tried_again(
 @pytest.mark.timeout(3000)
 def test_a_burst_with_deletes_ends_well(stage: Stage, row: Row) -> None:
     """Thousands of tasks at once, a tenth deleted meanwhile: the others succeed, once each."""
-    replica = stage.lead()
+    replica = stage.lead(**PRODUCTION)
     stage.crew(4, slots=25)
     stage.settled()
     began = time.monotonic()
@@ -202,6 +202,7 @@ def test_a_burst_with_deletes_ends_well(stage: Stage, row: Row) -> None:
     deleted = unfinished[:: len(unfinished) // EXTENT.burst_deletes][: EXTENT.burst_deletes]
     for name in deleted:
         stage.delete_task(name)
+    stage.on_wait = replica.process.ready
     ends = stage.ended(set(names) - set(deleted), seconds=2400)
     assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
     assert stage.breaches() == []

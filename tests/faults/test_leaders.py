@@ -8,15 +8,10 @@ import pytest
 from support.extent import EXTENT
 from support.fault_table import Row
 from support.poll import until
-from support.stage import POOL, POOLS, Replica, Stage
+from support.stage import POOL, POOLS, PRODUCTION, Replica, Stage
 
 AGENTS = 3
 SLOTS = 2
-PRODUCTION = {
-    "AGENTCORPS_LEASE_SECONDS": "15",
-    "AGENTCORPS_LEASE_RENEW_SECONDS": "10",
-    "AGENTCORPS_LEASE_RETRY_SECONDS": "2",
-}
 HELD = ["I1", "I3", "I8", "X"]
 BINDS = "PATCH tasks/status"
 
@@ -157,13 +152,14 @@ def test_two_leaders_bind_no_task_twice(stage: Stage, row: Row) -> None:
 
     Every task runs once, in its first attempt, on one agent, whichever of the two bound it.
     """
-    stage.lead()
+    stage.lead(**PRODUCTION)
     other = f"{stage.namespace}-b"
     assert stage.kubectl.run("create", "namespace", other).ok
     second = stage.prepare(
         AGENTCORPS_NAMESPACE=other,
         AGENTCORPS_WATCH_NAMESPACES=stage.namespace,
         AGENTCORPS_POD_IP="",
+        **PRODUCTION,
     ).process
     second.start()
     own = (f"https://localhost:{second.gateway_port}", stage.authority_of(other))

@@ -34,6 +34,12 @@ Result = TypeVar("Result")
 POOL = "crew"
 KEPT = 1_000_000
 """Finished tasks, however many a scenario has: each of them is judged."""
+PRODUCTION = {
+    "AGENTCORPS_LEASE_SECONDS": "15",
+    "AGENTCORPS_LEASE_RENEW_SECONDS": "10",
+    "AGENTCORPS_LEASE_RETRY_SECONDS": "2",
+}
+"""Times of the Lease for a machine that is busy for long; others are shorter, not to wait."""
 SOMEWHERE = "192.0.2.1"
 """An address for documentation: a slice takes none of this machine's own; the forwarder knows."""
 AGENTS = "/apis/agentcorps.dev/v1alpha1/namespaces/{}/agents"
@@ -69,7 +75,7 @@ class Stage:
         self.gone: set[str] = set()
         """UIDs of the tasks that the test deleted."""
         self.canary = f"canary-{uuid4().hex[:10]}"
-        self.on_wait: Callable[[], None] = lambda: None
+        self.on_wait: Callable[[], object] = lambda: None
         """Called again and again while the stage waits for something."""
         self._stack = ExitStack()
 
@@ -110,9 +116,9 @@ class Stage:
         self._stack.callback(process.__exit__, None, None, None)
         return replica
 
-    def lead(self) -> Replica:
+    def lead(self, **environ: str) -> Replica:
         """Start one more operator and wait until it leads."""
-        replica = self.prepare()
+        replica = self.prepare(**environ)
         replica.process.start()
         return replica
 
