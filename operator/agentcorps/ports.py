@@ -25,6 +25,7 @@ class Kind(Enum):
     POD = ("/api/v1", "pods", "v1", "Pod")
     SECRET = ("/api/v1", "secrets", "v1", "Secret")
     CONFIG_MAP = ("/api/v1", "configmaps", "v1", "ConfigMap")
+    QUOTA = ("/api/v1", "resourcequotas", "v1", "ResourceQuota")
 
     @property
     def path(self) -> str:

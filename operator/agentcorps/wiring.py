@@ -239,7 +239,7 @@ def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
     turn = partial(
         _in_turn,
         RecoverTasks(state, rooms.tasks, remembered, clock),
-        ScaleAgents(state, rooms.fleet, remembered, clock),
+        ScaleAgents(state, rooms.fleet, remembered, clock, rooms.kicks.statuses),
         CreateAgents(state, rooms.fleet, remembered, clock),
     )
     assigner = AssignTasks(state, rooms.tasks, clock)
@@ -343,5 +343,10 @@ def _kopf(
         )
 
     registry = kopf.OperatorRegistry()
-    register(registry, on_agent=over(resync.agent_event), on_pool=over(resync.pool_event))
+    register(
+        registry,
+        on_agent=over(resync.agent_event),
+        on_pool=over(resync.pool_event),
+        on_quota=over(resync.quota_event),
+    )
     return KopfThread(registry, login, settings.watch_namespaces, settings.identity, over(ended))

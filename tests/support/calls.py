@@ -54,3 +54,5 @@ def adopt(room: ControlRoom) -> None:
                 room.observer.pool_event("ADDED", body)
             case Kind.SECRET | Kind.CONFIG_MAP:
                 continue
+            case Kind.QUOTA:
+                room.observer.quota_event("ADDED", body)

@@ -91,7 +91,8 @@ class ControlRoom:
         self.tasks = tasks
         self.assign = AssignTasks(self.state, tasks, self.clock)
         self.recover = RecoverTasks(self.state, tasks, self.remembered, self.clock)
-        self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock)
+        statuses = self.kicks.statuses
+        self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock, statuses)
         self.create = CreateAgents(self.state, fleet, self.remembered, self.clock)
         self.monitor = MonitorAgents(self.state, fleet, self.remembered, self.clock)
         self.autoscale = AutoscalePools(

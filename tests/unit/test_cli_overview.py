@@ -58,6 +58,7 @@ def test_busy_is_counted_from_the_tasks() -> None:
                 "namespace": "n",
                 "name": "p",
                 "target": 4,
+                "granted": None,
                 "ready": 2,
                 "idle": 1,
                 "busy": 1,

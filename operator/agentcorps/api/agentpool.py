@@ -59,6 +59,24 @@ class PoolTasks(ApiModel):
     )
 
 
+class QuotaShare(ApiModel):
+    """How the pool shares the namespace's ResourceQuotas with the other pools in it."""
+
+    priority: int = Field(
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Pools of a higher priority get all that they want first.",
+    )
+    weight: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Share among the pools of the same priority: with 2 a pool gets twice what a"
+        " pool with 1 gets. What one does not need, the others get.",
+    )
+
+
 class AgentPoolSpec(ApiModel):
     """How many agents a pool has, and what they look like."""
 
@@ -86,6 +104,10 @@ class AgentPoolSpec(ApiModel):
         " status. Leave it out to scale by `replicas`, `kubectl scale`, an HPA or KEDA.",
     )
     template: AgentTemplate = Field(description="What each Agent of the pool looks like.")
+    quota: QuotaShare = Field(
+        default_factory=QuotaShare,
+        description="The pool's place in its namespace's ResourceQuotas.",
+    )
     drain_timeout_seconds: int = Field(
         default=300,
         ge=0,
@@ -129,6 +151,11 @@ class AgentPoolStatus(ApiModel):
         default=(),
         description="The last changes of targetReplicas by `scaling`, the newest last.",
     )
+    granted_replicas: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Number of agents that the namespace's ResourceQuotas, shared with the other"
+        " pools, leave to this one; absent where there are none.",
+    )
     queued_tasks: Count = Field(default=0, description="Tasks that wait for an agent of this pool.")
     running_tasks: Count = Field(default=0, description="Tasks that the pool's agents work on.")
     selector: str = Field(
@@ -138,7 +165,8 @@ class AgentPoolStatus(ApiModel):
     )
     conditions: Conditions = Field(
         default=(),
-        description="Ready, Reconciling and Stalled; ScalingActive where there is `scaling`.",
+        description="Ready, Reconciling and Stalled; ScalingActive where there is `scaling`,"
+        " QuotaLimited where there is a ResourceQuota.",
     )
 
 

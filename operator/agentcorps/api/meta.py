@@ -72,6 +72,7 @@ class ConditionType(StrEnum):
     SUCCEEDED = "Succeeded"
     HEALTHY = "Healthy"
     SCALING_ACTIVE = "ScalingActive"
+    QUOTA_LIMITED = "QuotaLimited"
 
 
 class ConditionStatus(StrEnum):

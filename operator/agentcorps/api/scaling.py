@@ -37,6 +37,7 @@ class LimitedBy(StrEnum):
 
     NONE = "None"
     MAX_REPLICAS = "MaxReplicas"
+    QUOTA = "Quota"
     BEHAVIOR = "Behavior"
     PAUSED = "Paused"
 

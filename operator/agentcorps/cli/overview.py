@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.kinds import AGENT, AGENT_POOL, TASK
 from agentcorps.api.meta import LABEL_POOL, AgentPhase, TaskPhase
+from agentcorps.cli import quotas
 from agentcorps.cli.errors import CliError, NotFoundError
 from agentcorps.cli.model import status_of
 from agentcorps.cli.output import age
@@ -29,7 +30,10 @@ def gather(cluster: Cluster, namespace: str | None, operator_namespace: str) -> 
     agents = cluster.list_all(AGENT, namespace)
     # Page by page, so that ten thousand inputs and results are not held at the same time.
     tasks = [_TaskFacts(item) for page in cluster.pages(TASK, namespace) for item in page["items"]]
-    return report(pools, agents, tasks) | {"operator": operator(cluster, operator_namespace)}
+    return report(pools, agents, tasks) | {
+        "quotas": quotas.gather(cluster, namespace, pools),
+        "operator": operator(cluster, operator_namespace),
+    }
 
 
 class _TaskFacts:
@@ -95,6 +99,7 @@ def _pool(
         "namespace": key[0],
         "name": key[1],
         "target": pool["spec"].get("replicas", 1),
+        "granted": status_of(pool).get("grantedReplicas"),
         "ready": idle + busy,
         "idle": idle,
         "busy": busy,

@@ -29,6 +29,7 @@ DECISIONS = (
 _LIMITS = {
     LimitedBy.MAX_REPLICAS: "scaling.maxReplicas",
     LimitedBy.BEHAVIOR: "scaling.behavior.scaleUp, for now",
+    LimitedBy.QUOTA: "the namespace's ResourceQuota: see the condition QuotaLimited",
     LimitedBy.PAUSED: "a pause: see the fields of spec.scaling that begin with paused",
 }
 

@@ -30,7 +30,8 @@ def status(
 ) -> None:
     """Show operator, pools, agents and Tasks at a glance.
 
-    Busy agents are counted from the Tasks that run, so the numbers are live.
+    Busy agents are counted from the Tasks that run, so the numbers are live. Where there is a
+    ResourceQuota, SHARE is how many agents it leaves to a pool beside the others.
     """
     if printing.output is Format.NAME:
         raise InputError("-o name fits objects: use table, json or yaml")
@@ -59,9 +60,21 @@ def _print(report: Object, namespace: str | None, *, color: bool) -> None:
     columns.insert(0, Column("POOL", lambda row: row["name"]))
     if namespace is None:
         columns.insert(0, Column("NAMESPACE", lambda row: row["namespace"]))
+    if any(pool["granted"] is not None for pool in report["pools"]):
+        columns.insert(2 + (namespace is None), Column("SHARE", _share))
     if any(pool["problem"] for pool in report["pools"]):
         columns.append(Column("PROBLEM", lambda row: row["problem"]))
     print_table(columns, report["pools"], color=color)
+    if report["quotas"]:
+        emit("")
+        names = ["quota", "resource", "used", "hard"]
+        names = ["namespace", *names] if namespace is None else names
+        print_table([_number(name) for name in names], report["quotas"], color=color)
+
+
+def _share(pool: Object) -> object:
+    """What the quotas leave to a pool; nothing where there are none."""
+    return "" if pool["granted"] is None else pool["granted"]
 
 
 def _number(field: str) -> Column:

@@ -105,6 +105,14 @@ class Observer:
         elif self._state.observe_pool(record):
             self._kicks.all()
 
+    def quota_event(self, event: str, obj: Object) -> None:
+        """One watch event of a ResourceQuota."""
+        record = wire.quota_record(obj)
+        if event == DELETED:
+            self.absent(Kind.QUOTA, record.key, record.uid)
+        elif self._state.observe_quota(record):
+            self._kicks.fleet()
+
     def agents_listed(self, objects: Iterable[Object]) -> None:
         """All Agents, at the start."""
         for obj in objects:
@@ -117,11 +125,19 @@ class Observer:
             self._state.observe_pool(wire.pool_record(obj))
         self._kicks.all()
 
+    def quotas_listed(self, objects: Iterable[Object]) -> None:
+        """All ResourceQuotas, at the start."""
+        for obj in objects:
+            self._state.observe_quota(wire.quota_record(obj))
+        self._kicks.fleet()
+
     def absent(self, kind: Kind, key: Key, uid: str) -> None:
-        """An Agent or AgentPool is gone."""
+        """An Agent, AgentPool or ResourceQuota is gone."""
         if kind is Kind.AGENT:
             self._state.forget_agent(key, uid)
             self._deliveries.wake(key)
+        elif kind is Kind.QUOTA:
+            self._state.forget_quota(key, uid)
         else:
             self._state.forget_pool(key, uid)
         self._kicks.all()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentcorps.core.records import AgentRecord, Key
+    from agentcorps.core.room import Room
     from agentcorps.core.scaling_status import Scaled
 
 REPLACEMENT_REST_SECONDS: Final = 10.0
@@ -35,6 +36,8 @@ class Remembered:
         """By edition of the pool: its agents were quarantined and had to be replaced."""
         self.scaled: dict[str, Scaled] = {}
         """By UID of the pool that scales itself: the last decision about it."""
+        self.rooms: Mapping[Key, Room] = {}
+        """By pool: what its namespace's quotas leave to it."""
         self._streaks: dict[str, int] = {}
         self._finished: dict[Key, Tally] = {}
 
@@ -90,6 +93,7 @@ class Remembered:
             resting_pods=_told(self.replaced_pods),
             resting_agents=_told(self.replaced_agents),
             scaled=self.scaled,
+            rooms=self.rooms,
         )
 
 

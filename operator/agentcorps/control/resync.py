@@ -1,7 +1,7 @@
-"""Compares what kopf told of Agents and AgentPools with the API server's own list.
+"""Compares what kopf told of Agents, AgentPools and ResourceQuotas with the API server's own list.
 
 kopf never reports deletes that a relist hides, and its watches have been seen to go blind. So at
-the start, and once a minute, both kinds are listed: what is absent leaves the state; what is newer
+the start, and once a minute, these kinds are listed: what is absent leaves the state; what is newer
 than the state twice in a row is fetched, and counted as missed.
 """
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from agentcorps.control.observe import Observer
+    from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import AgentRecord, PoolRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Cluster, Lister, Object
@@ -29,11 +30,11 @@ BLIND_AFTER: Final = 3
 """Passes with missed changes, and no event from kopf in between, after which its watch is blind."""
 
 Version = tuple[Kind, Key, str, int]
-Known = TypeVar("Known", "AgentRecord", "PoolRecord")
+Known = TypeVar("Known", "AgentRecord", "PoolRecord", "QuotaRecord")
 
 
 class Resync:
-    """One pass over both kinds."""
+    """One pass over the kinds that kopf watches."""
 
     def __init__(
         self,
@@ -66,18 +67,26 @@ class Resync:
         self._misses = 0
         self._observer.pool_event(event, obj)
 
+    def quota_event(self, event: str, obj: Object) -> None:
+        """An event of a ResourceQuota from kopf: it sees."""
+        self._misses = 0
+        self._observer.quota_event(event, obj)
+
     async def start(self) -> None:
-        """List both kinds in full: the state knows them all before anything is decided."""
+        """List all in full: the state knows them before anything is decided."""
         agents, _ = await self._lister.list_objects(Kind.AGENT, self._namespaces)
         pools, _ = await self._lister.list_objects(Kind.POOL, self._namespaces)
         self._observer.agents_listed(agents)
         self._observer.pools_listed(pools)
+        quotas, _ = await self._lister.list_objects(Kind.QUOTA, self._namespaces)
+        self._observer.quotas_listed(quotas)
 
     async def step(self) -> float | None:
         """Compare once."""
         behind = [
             *await self._compare(Kind.AGENT, self._state.agents),
             *await self._compare(Kind.POOL, self._state.pools),
+            *await self._compare(Kind.QUOTA, self._state.quotas),
         ]
         missed = [version for version in behind if version in self._suspects]
         self._misses += bool(missed)
@@ -103,13 +112,15 @@ class Resync:
             stored = await self._cluster.get(kind, key)
         except NotFound:
             return
-        if kind is Kind.AGENT:
-            self._observer.agent_event("MODIFIED", stored)
-        else:
-            self._observer.pool_event("MODIFIED", stored)
+        tell = {
+            Kind.AGENT: self._observer.agent_event,
+            Kind.POOL: self._observer.pool_event,
+            Kind.QUOTA: self._observer.quota_event,
+        }
+        tell[kind]("MODIFIED", stored)
 
 
-def _covers(record: AgentRecord | PoolRecord | None, version: Version) -> bool:
+def _covers(record: AgentRecord | PoolRecord | QuotaRecord | None, version: Version) -> bool:
     """Whether the state knows this version of an object, or a later one."""
     _, _, uid, resource_version = version
     return record is not None and record.uid == uid and record.resource_version >= resource_version

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 from agentcorps.control.loop import soonest
 from agentcorps.core import scaling
 from agentcorps.core.actions import CreateAgent
+from agentcorps.core.quota.foreign import ForeignUse
+from agentcorps.core.quota.ledger import rooms
+from agentcorps.core.room import is_limited
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from agentcorps.control.fleet_writes import FleetApplier
     from agentcorps.control.remembered import Remembered
     from agentcorps.core.records import Key, Now
+    from agentcorps.core.room import Room
     from agentcorps.core.state import State
     from agentcorps.ports import Clock
 
@@ -20,29 +26,44 @@ class ScaleAgents:
     """One step over the pools that changed, or are on their way to what they should be."""
 
     def __init__(
-        self, state: State, applier: FleetApplier, remembered: Remembered, clock: Clock
+        self,
+        state: State,
+        applier: FleetApplier,
+        remembered: Remembered,
+        clock: Clock,
+        shares_changed: Callable[[], None],
     ) -> None:
+        """``shares_changed`` is told when the quotas leave other numbers to the pools."""
         self._state = state
         self._applier = applier
         self._remembered = remembered
         self._clock = clock
         self._changed = state.news.of_pools()
         self._moving: set[Key] = set()
+        self._shares_changed = shares_changed
+        self._foreign = ForeignUse()
 
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until a drain or a rest is over."""
         now = self._clock.now()
+        shares = self._share_out(now)
         self._moving.update(self._changed.take_due(now.monotonic))
         actions = [
             action
             for key in sorted(self._moving)
-            for action in scaling.replicas(self._state, key, now, self._remembered.first_hello)
+            for action in scaling.replicas(
+                self._state, key, now, self._remembered.first_hello, shares.get(key)
+            )
             if not (isinstance(action, CreateAgent) and self._rests(key, now))
         ]
         await self._applier.carry_out(actions)
         now, state = self._clock.now(), self._state
         # What failed has left its pool on its way, and is tried again.
-        self._moving = {key for key in self._moving if not scaling.at_rest(state, key)}
+        self._moving = {
+            key
+            for key in self._moving
+            if is_limited(shares.get(key)) or not scaling.at_rest(state, key)
+        }
         agents = (agent for key in self._moving for agent in state.agents_of(key))
         due = scaling.next_due(state, now, agents)
         return soonest(
@@ -50,6 +71,17 @@ class ScaleAgents:
             self._remembered.replaced_agents.next_due(now.monotonic),
             None if due is None else due - now.monotonic,
         )
+
+    def _share_out(self, now: Now) -> Mapping[Key, Room]:
+        """Work out what the quotas leave to each pool, and have those looked at that it changes."""
+        before, after = self._remembered.rooms, rooms(self._state, self._foreign, now)
+        self._remembered.rooms = after
+        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        for key in changed:
+            self._state.news.pool(key)
+        if changed:
+            self._shares_changed()
+        return after
 
     def _rests(self, key: Key, now: Now) -> bool:
         """Whether the next agent of a pool is made later: the last could not be, or was no good."""

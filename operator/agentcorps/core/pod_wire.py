@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.names import clip_message
+from agentcorps.core.charge import charge_of
 from agentcorps.core.conditions import find, is_true
 from agentcorps.core.fields import entries, moment, section, text, whole
 from agentcorps.core.metadata import controller_of, identity_of
@@ -48,6 +49,7 @@ def pod_record(obj: Mapping[str, Any]) -> PodRecord:
     phase = text(status, "phase", "status.phase", "")
     waiting = _waiting(status, containers)
     died = _exit(metadata, status)
+    spec = section(obj, "spec", "spec")
     return PodRecord(
         uid=identity.uid,
         key=identity.key,
@@ -63,7 +65,8 @@ def pod_record(obj: Mapping[str, Any]) -> PodRecord:
             whole(container, "restartCount", "status.containerStatuses.restartCount", 0)
             for container in containers
         ),
-        node_name=text(section(obj, "spec", "spec"), "nodeName", "spec.nodeName", ""),
+        charge=charge_of(spec),
+        node_name=text(spec, "nodeName", "spec.nodeName", ""),
         waiting_reason=waiting[0],
         waiting_message=clip_message(waiting[1]),
         template_hash=text(labels, LABEL_TEMPLATE_HASH, "metadata.labels", ""),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentcorps.api.agentpool import DEFAULT_HISTORY_LIMIT, DEFAULT_MAX_QUEUED
 from agentcorps.api.meta import AgentPhase, RetryReason, TaskPhase
+from agentcorps.core.charge import JUST_A_POD, Charge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -259,6 +260,10 @@ class PoolRecord:
     """Tasks that each of its agents works on at a time."""
     scaling: Scaling | None = None
     """The built-in autoscaler; None for a pool of ``replicas`` agents."""
+    charge: Charge = JUST_A_POD
+    """What a pod of its template takes of a quota, without what admission adds to it."""
+    quota_priority: int = 0
+    quota_weight: int = 1
     deleting: bool = False
     invalid: str = ""
     status: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -307,6 +312,8 @@ class PodRecord:
     exited_at: float | None = None
     """When a container last died of itself, by the node's clock; not in the course of a deletion
     or disruption of the pod."""
+    charge: Charge = JUST_A_POD
+    """What it takes of its namespace's quotas."""
     delete_by: float | None = None
     """Until when it should be gone, its grace period included; None while it is not deleted."""
     exit_cause: str = ""

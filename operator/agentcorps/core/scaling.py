@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agentcorps.core.records import AgentRecord, Now, PodRecord, PoolRecord
+    from agentcorps.core.room import Room
     from agentcorps.core.state import State
 
 DEFAULT_DRAIN_SECONDS: Final = 300
@@ -22,12 +23,19 @@ DEFAULT_DRAIN_SECONDS: Final = 300
 OVERDUE_SECONDS: Final = 60.0
 """How long after its grace period a pod may still be there before it is taken to be stuck: on a
 node out of reach, or held by a finalizer. Unmounting may take a kubelet that long."""
+MIN_RUNTIME_SECONDS: Final = 60.0
+"""Age of an agent from which on its place in the quota may be given to another pool: a demand that
+swings must not have pods made and deleted all the time."""
 SPARE_REPLACEMENTS: Final = 10
 """How many more pods of a pool than it has replicas may be stuck before they are not replaced."""
 
 
 def replicas(
-    state: State, pool_key: Key, now: Now, first_hello: float | None = None
+    state: State,
+    pool_key: Key,
+    now: Now,
+    first_hello: float | None = None,
+    room: Room | None = None,
 ) -> list[CreateAgent | Drain | DeleteAgent]:
     """Bring the number of a pool's agents to its target (see `targets`).
 
@@ -41,6 +49,9 @@ def replicas(
     nobody knows when that pod will be gone. Beyond ``SPARE_REPLACEMENTS`` more stuck pods than
     replicas there are no replacements: a cluster in which no pod ever ends must not fill up.
 
+    Where the quotas of the namespace leave less than the pool wants, it keeps to that; of what it
+    has too much, idle agents are drained, and busy ones stay for as long as they work.
+
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
     taken, so the pool would still not exceed its number.)
@@ -51,6 +62,7 @@ def replicas(
             only the drained agents are deleted.
         now: This instant.
         first_hello: When (monotonic) this leader received its first hello; None before.
+        room: What the quotas of the namespace leave to the pool; None where there are none.
     """
     pool = state.pools.get(pool_key)
     agents = state.agents_of(pool_key)
@@ -67,7 +79,9 @@ def replicas(
     ]
     active = [a for a in agents if is_active(a, pool) and a.key not in stranded]
     target = state.targets.decided(pool)
-    surplus = 0 if target is None else len(active) - target
+    wanted = len(active) if target is None else target
+    share = wanted if room is None else min(room.granted, wanted)
+    surplus = len(active) - wanted
 
     def worth(agent: AgentRecord) -> tuple[int, float, float, str]:
         return _worth(state, agent, now, first_hello)
@@ -75,9 +89,13 @@ def replicas(
     if surplus > 0:
         active.sort(key=worth)
         actions += [Drain(agent.key, "ScaledDown") for agent in active[:surplus]]
-    elif surplus < 0:
+    elif len(active) > share:
+        lent = _idle(state, sorted(active, key=worth), now)
+        actions += [Drain(a.key, "QuotaReclaimed") for a in lent[: len(active) - share]]
+    elif len(active) < share:
         # Until they are gone, those in quarantine hold their places: no pod beyond the target.
-        missing = max(0, -surplus - len(sick))
+        missing = max(0, share - len(active) - len(sick))
+        missing = missing if room is None else min(missing, room.creatable)
         actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, missing)]
     else:
         old = outdated(state, pool, active, now, first_hello, worth)
@@ -146,6 +164,16 @@ def is_active(agent: AgentRecord, pool: PoolRecord) -> bool:
 
 def _is_own(agent: AgentRecord, pool: PoolRecord) -> bool:
     return agent.pool_uid == pool.uid and not agent.deleting
+
+
+def _idle(state: State, agents: Iterable[AgentRecord], now: Now) -> list[AgentRecord]:
+    """Return the agents that others may have the place of: they do nothing, and did for a while."""
+    return [
+        agent
+        for agent in agents
+        if not state.bound_to(agent.key)
+        if own_pod(state, agent) is None or now.wall >= agent.created + MIN_RUNTIME_SECONDS
+    ]
 
 
 def _stranded(

@@ -23,6 +23,7 @@ from agentcorps.core.timers import Timers
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import (
         AgentRecord,
         Key,
@@ -50,6 +51,7 @@ class State:
         self._agents: Store[AgentRecord] = Store()
         self._pools: Store[PoolRecord] = Store()
         self._pods: Store[PodRecord] = Store()
+        self._quotas: Store[QuotaRecord] = Store()
         self._assumed: dict[str, TaskRecord] = {}
         self._boards = Boards(aging_seconds)
         self._affinities = Affinities()
@@ -72,6 +74,7 @@ class State:
         self.agents: Mapping[Key, AgentRecord] = self._agents.by_key
         self.pools: Mapping[Key, PoolRecord] = self._pools.by_key
         self.pods: Mapping[Key, PodRecord] = self._pods.by_key
+        self.quotas: Mapping[Key, QuotaRecord] = self._quotas.by_key
         self.sessions: Mapping[Key, Session] = self._serving.sessions
 
     # Tasks
@@ -258,6 +261,14 @@ class State:
             self.forget_pool(gone.key)
         for record in listed:
             self.observe_pool(record)
+
+    def observe_quota(self, record: QuotaRecord) -> bool:
+        """Take in a ResourceQuota as the API server has it; returns whether it was news."""
+        return self._quotas.put(record)[0]
+
+    def forget_quota(self, key: Key, uid: str | None = None) -> None:
+        """The ResourceQuota is deleted (only the one of this UID, where one is given)."""
+        self._quotas.remove(key, uid)
 
     def agents_of(self, pool: Key) -> Collection[AgentRecord]:
         """Agents that a pool owns."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentcorps.api.meta import LABEL_POOL, AgentPhase, ConditionType
 from agentcorps.api.names import clip_message
+from agentcorps.api.scaling import LimitedBy
 from agentcorps.core import conditions
 from agentcorps.core.assessment import Assessment, Standing, assess, own_pod, own_session
 from agentcorps.core.conditions import DRAINING, Verdict
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentcorps.core.records import AgentRecord, Key, Now, PoolRecord
+    from agentcorps.core.room import Room
     from agentcorps.core.state import State
 
 
@@ -55,6 +57,8 @@ class Memory(NamedTuple):
     """By edition of the pool: why its next agent is made later."""
     scaled: Mapping[str, Scaled] = MappingProxyType({})
     """By UID of the pool that scales itself: the last decision about it."""
+    rooms: Mapping[Key, Room] = MappingProxyType({})
+    """By pool: what its namespace's quotas leave to it."""
 
 
 _PHASES: Final = {
@@ -234,10 +238,12 @@ def pool_status(
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
     refusal = memory.refused_agents.get(key)
     rest = memory.resting_agents.get(pool.edition)
-    target = state.targets.of(pool)
-    verdict = _pool_verdict(pool, target, agents, views, refusal, rest)
+    target, room = state.targets.of(pool), memory.rooms.get(key)
+    limit = None if room is None else _quota_limit(room)
+    verdict = _pool_verdict(pool, target, agents, views, refusal, rest, limit)
     scaled = scaling_status(pool, memory.scaled.get(pool.uid), mark)
-    return {
+    found = [*conditions.standard(verdict, mark), *scaled.conditions]
+    status = {
         "observedGeneration": pool.generation,
         "replicas": len(agents),
         "readyReplicas": phases[AgentPhase.IDLE] + phases[AgentPhase.BUSY],
@@ -251,8 +257,34 @@ def pool_status(
         "queuedTasks": state.queued(key),
         "runningTasks": state.running(key),
         "selector": selector(key.name),
-        "conditions": [*conditions.standard(verdict, mark), *scaled.conditions],
+        "conditions": found,
     }
+    if limit is not None:
+        limited = ConditionType.QUOTA_LIMITED
+        found.append(
+            conditions.condition(limited, limit.reason, limit.message, mark, holds=limit.holds)
+        )
+        status["grantedReplicas"] = limit.share
+        if limit.holds:
+            status["limitedBy"] = LimitedBy.QUOTA.value
+    return status
+
+
+class _Limit(NamedTuple):
+    """How far quotas limit a pool."""
+
+    share: int
+    reason: str
+    message: str
+    holds: bool
+
+
+def _quota_limit(room: Room) -> _Limit:
+    """Return whether the namespace's quotas keep a pool from its number, and which."""
+    if room.granted >= room.wanted:
+        return _Limit(room.granted, "WithinQuota", "", holds=False)
+    message = f"its share is {room.granted} of {room.wanted} agents, by {room.short_of}"
+    return _Limit(room.granted, "ShareExhausted", message, holds=True)
 
 
 def _pool_verdict(
@@ -262,6 +294,7 @@ def _pool_verdict(
     views: Mapping[Key, View],
     refusal: Refusal | None,
     rest: Refusal | None,
+    limit: _Limit | None,
 ) -> Verdict:
     if pool.invalid:
         return Verdict("InvalidObject", f"{pool.invalid}: correct the pool's spec", stalled=True)
@@ -277,6 +310,8 @@ def _pool_verdict(
             stalled = Verdict(*rest, stalled=True)
         sick = [agent for agent in agents if agent.quarantined and agent.pool_uid == pool.uid]
         stalled = stalled or _stalled_by([*active, *sick], views)
+        if stalled is None and limit is not None and ready >= limit.share:
+            stalled = Verdict("QuotaLimited", f"{progress}: {limit.message}", stalled=True)
         return stalled or Verdict("AgentsStarting", progress, reconciling=True)
     leaving = len(agents) - target
     if leaving:

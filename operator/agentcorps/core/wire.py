@@ -15,6 +15,7 @@ from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, Task
 from agentcorps.api.names import clip_message, encoded_size
 from agentcorps.api.validation import InvalidObject, parse_agent, parse_pool
 from agentcorps.core.autoscaling import schedules
+from agentcorps.core.charge import JUST_A_POD, charge_of
 from agentcorps.core.conditions import DRAINING, find, is_true
 from agentcorps.core.defaults import effective, limits_of
 from agentcorps.core.fields import (
@@ -34,6 +35,7 @@ from agentcorps.core.metadata import controller_of, identity_of, labels_of
 from agentcorps.core.payloads import input_source, result_secret
 from agentcorps.core.pod_wire import pod_record
 from agentcorps.core.podspec import template_hash
+from agentcorps.core.quota_record import quota_record
 from agentcorps.core.records import AgentRecord, Attempt, Limits, PoolRecord, TaskRecord
 from agentcorps.core.task_status import ABSENT, task_status
 
@@ -46,6 +48,7 @@ __all__ = [
     "agent_record",
     "pod_record",
     "pool_record",
+    "quota_record",
     "task_record",
     "task_status",
 ]
@@ -295,6 +298,10 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     trouble = "" if spec.scaling is None else schedules.problem(spec.scaling.policies)
     if trouble:
         return _unusable_pool(), clip_message(trouble)
+    try:
+        charge = charge_of(agent_spec["podTemplate"]["spec"])
+    except Malformed as error:
+        return _unusable_pool(), clip_message(f"spec.template.spec.podTemplate.{error}")
     return {
         "replicas": spec.replicas,
         "scaling": spec.scaling,
@@ -310,6 +317,9 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         "template_labels": spec.template.metadata.labels,
         "template_annotations": spec.template.metadata.annotations,
         "agent_spec": agent_spec,
+        "charge": charge,
+        "quota_priority": spec.quota.priority,
+        "quota_weight": spec.quota.weight,
     }, ""
 
 
@@ -321,4 +331,7 @@ def _unusable_pool() -> dict[str, Any]:
         "template_labels": {},
         "template_annotations": {},
         "agent_spec": {},
+        "charge": JUST_A_POD,
+        "quota_priority": 0,
+        "quota_weight": 1,
     }

@@ -124,6 +124,8 @@ class Replica:
                 observer.pool_event(event, obj)
             case Kind.SECRET | Kind.CONFIG_MAP:
                 raise AssertionError("nobody watches these")
+            case Kind.QUOTA:
+                observer.quota_event(event, obj)
 
     def _listed(self, kind: Kind, objects: list[Object], version: int) -> None:
         observer = self.room.observer
@@ -138,6 +140,8 @@ class Replica:
                 observer.pools_listed(objects)
             case Kind.SECRET | Kind.CONFIG_MAP:
                 raise AssertionError("nobody lists these")
+            case Kind.QUOTA:
+                observer.quotas_listed(objects)
 
     # Its life
 

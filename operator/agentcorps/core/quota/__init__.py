@@ -1,0 +1,1 @@
+"""The namespace's ResourceQuotas as the resource pool: who may have how many agents."""
