@@ -15,7 +15,7 @@ from agentcorps.core.lifecycle import bind, succeed
 from agentcorps.core.records import Key, Now
 from perf.bench import cli, floor, report
 from perf.bench.load import poisson, task
-from perf.bench.processes import TICKS, parse_cpu, parse_memory
+from perf.bench.processes import TICKS, Usage, parse_cpu, parse_memory, spent
 from perf.bench.requests import mutations, writes_between
 from perf.bench.sizes import FULL, QUICK
 from perf.bench.stats import bootstrap, percentile
@@ -84,6 +84,12 @@ def test_cpu_time_is_user_and_system() -> None:
     """CPU seconds are the fields 14 and 15 of stat, whatever the command is called."""
     stat = "7 (a) b (c) S 1 1 1 0 -1 0 0 0 0 0 300 200 9 9 20 0 1 0 5 0 0"
     assert parse_cpu(stat) == 500 / TICKS
+
+
+def test_a_process_that_was_killed_has_no_cost() -> None:
+    """A group whose processes are not all there at the end is left out of what was spent."""
+    before = {"operator": Usage(5, 1, 1), "agents": Usage(1, 1, 1)}
+    assert spent(before, {"agents": Usage(3, 1, 1)}) == {"agents": 2}
 
 
 def test_memory_is_in_mib() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from perf.bench.client import Client, Json
 from perf.bench.plane import Plane
-from perf.bench.processes import forget_peaks, spent, usage
+from perf.bench.processes import forget_peaks, runs, spent, usage
 from perf.bench.requests import mutations, writes_between
 
 
@@ -28,7 +28,8 @@ async def metered(client: Client, plane: Plane, **others: list[int]) -> AsyncIte
     began = time.monotonic()
     yield cost
     cost["seconds"] = time.monotonic() - began
-    after = {name: usage(pids) for name, pids in groups.items()}
+    # What a process that was killed has used, nobody knows any more.
+    after = {name: usage(pids) for name, pids in groups.items() if all(map(runs, pids))}
     made = writes_between(writes, mutations(await client.metrics()))
     cost["cpu_seconds"] = spent(before, after)
     cost["peak_rss_mib"] = {name: one.peak_mib for name, one in after.items()}

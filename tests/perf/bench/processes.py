@@ -46,6 +46,11 @@ def usage(pids: Iterable[int]) -> Usage:
     return Usage(cpu, rss, peak)
 
 
+def runs(pid: int) -> bool:
+    """Tell whether a process is still there."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def forget_peaks(pids: Iterable[int]) -> None:
     """Let the peak of each process begin at what it has now."""
     for pid in pids:
@@ -53,5 +58,5 @@ def forget_peaks(pids: Iterable[int]) -> None:
 
 
 def spent(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, float]:
-    """Return the CPU seconds of each group of processes between two readings."""
-    return {name: after[name].cpu_seconds - before[name].cpu_seconds for name in before}
+    """Return the CPU seconds of each group of processes that both readings know."""
+    return {name: one.cpu_seconds - before[name].cpu_seconds for name, one in after.items()}

@@ -186,7 +186,7 @@ def cost(repetitions: list[Json], who: str) -> str:
     ]
     if not spent:
         return ""
-    peak = max(one["peak_rss_mib"][who] for one in repetitions)
+    peak = max(one["peak_rss_mib"].get(who, 0) for one in repetitions)
     return f"{tidy(median(spent))} s, {peak:.0f} MiB"
 
 
