@@ -210,7 +210,7 @@ def test_applying_again_changes_nothing(document: objects.Json, kubectl: Kubectl
 @pytest.mark.parametrize(
     ("resource", "columns"),
     [
-        ("agp", "NAME TARGET READY IDLE BUSY QUEUED AGE"),
+        ("agp", "NAME TARGET READY IDLE BUSY QUEUED LIMITED-BY AGE"),
         ("ag", "NAME POOL PHASE SLOTS USED SUCCEEDED FAILED AGE"),
         ("agt", "NAME POOL PHASE REASON AGENT ATTEMPT AGE"),
     ],

@@ -21,6 +21,7 @@ class Kubelet:
         self._gateway_url = gateway_url
         self._folder = folder
         self._worker = worker
+        self._uids: dict[str, str] = {}
         self.running: dict[str, LiveAgent] = {}
 
     def __enter__(self) -> Self:
@@ -39,18 +40,21 @@ class Kubelet:
 
     def sync(self) -> None:
         """Start the agents of new pods; end those of deleted Agents, and their pods."""
-        pods, agents = self._names("pods"), self._names("agents")
-        for name in pods - agents:
-            gone = self.running.pop(name, None)
-            if gone is not None:
-                gone.kill()
+        pods, agents = self._uids_of("pods"), self._uids_of("agents")
+        for name in pods.keys() - agents.keys():
             self._kubectl.run("delete", "pod", name, "--grace-period=0", "--force")
-        for name in (pods & agents) - self.running.keys():
+        wanted = {name: uid for name, uid in pods.items() if name in agents}
+        # A pod may have gone, and another of its name come, between two looks.
+        for name in [name for name, uid in self._uids.items() if wanted.get(name) != uid]:
+            self.running.pop(name).kill()
+            del self._uids[name]
+        for name in wanted.keys() - self._uids.keys():
             self._start(name)
+            self._uids[name] = wanted[name]
 
-    def _names(self, plural: str) -> set[str]:
+    def _uids_of(self, plural: str) -> dict[str, str]:
         items = self._kubectl.run("get", plural, "-o", "json").json()["items"]
-        return {item["metadata"]["name"] for item in items}
+        return {item["metadata"]["name"]: item["metadata"]["uid"] for item in items}
 
     def _start(self, pod: str) -> None:
         secret = self._kubectl.get("secret/agentcorps-gateway-tls")
