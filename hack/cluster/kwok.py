@@ -39,8 +39,9 @@ def add_nodes(home: Home, layout: Layout, count: int) -> None:
         nodes = layout.folder / "kwok-nodes.json"
         items = [_node(index) for index in range(count)]
         nodes.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-        if kubectl(layout, "apply", "--server-side", "-f", str(nodes)) is None:
-            raise ClusterError("the simulated nodes could not be created")
+        # On a busy machine a server that was just ready may not answer in time.
+        created = lambda: kubectl(layout, "apply", "--server-side", "-f", str(nodes)) is not None  # noqa: E731 -- as below
+        await_daemon(layout.daemon("kwok"), f"{count} simulated nodes created", created)
         ready = lambda: _ready_nodes(layout) >= count  # noqa: E731 -- a name for one line
         await_daemon(layout.daemon("kwok"), f"{count} simulated nodes Ready", ready)
 

@@ -17,6 +17,7 @@ from perf.bench import cli, floor, report
 from perf.bench.load import poisson, task
 from perf.bench.processes import TICKS, Usage, parse_cpu, parse_memory, spent
 from perf.bench.requests import mutations, writes_between
+from perf.bench.run import Run
 from perf.bench.sizes import FULL, QUICK
 from perf.bench.stats import bootstrap, percentile
 
@@ -232,6 +233,22 @@ def test_costs_are_per_thousand_tasks() -> None:
     ]
     assert report.cost(arm, "operator") == "3 s, 101 MiB"
     assert report.cost(arm, "nobody") == ""
+
+
+async def test_a_failed_repetition_does_not_cost_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each repetition that came to a bad end is told, and the run goes on to its end."""
+
+    def refuse(name: str) -> None:
+        raise RuntimeError(f"{name} does not start")
+
+    monkeypatch.setattr("perf.bench.run.started", refuse)
+    run = Run(QUICK, frozenset(), tmp_path)
+    await run.measure()
+    assert len(run.failed) == QUICK.repetitions + 1
+    assert all("does not start" in why for why in run.failed)
+    assert run.arms == {}
 
 
 def test_quick_is_the_same_on_smaller_numbers() -> None:

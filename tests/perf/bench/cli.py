@@ -20,7 +20,7 @@ from perf.bench.client import Json
 from perf.bench.plane import leftovers
 from perf.bench.plots import draw
 from perf.bench.profiling import profile
-from perf.bench.run import run
+from perf.bench.run import Run
 from perf.bench.sizes import FULL, QUICK, Sizes
 from support.api_server import ROOT, cluster_tool
 
@@ -74,19 +74,23 @@ def _measure(options: argparse.Namespace) -> int:
         if options.role == "profile":
             _profile(sizes, options.out, logs)
         else:
-            _run(options, sizes, logs)
+            return _run(options, sizes, logs)
     except KeyboardInterrupt:
         say("interrupted; everything that was started has been ended")
         return _INTERRUPTED
     return 0
 
 
-def _run(options: argparse.Namespace, sizes: Sizes, logs: Path) -> None:
+def _run(options: argparse.Namespace, sizes: Sizes, logs: Path) -> int:
+    """Measure and tell; 1 when a repetition failed."""
     if options.repetitions:
         sizes = replace(sizes, repetitions=options.repetitions)
     began = time.monotonic()
-    arms = uvloop.run(run(sizes, options.only, logs))
-    _tell(arms, options.out, _conditions(sizes, time.monotonic() - began))
+    run = Run(sizes, frozenset(options.only), logs)
+    uvloop.run(run.measure())
+    conditions = _conditions(sizes, time.monotonic() - began)
+    _tell(run.arms, options.out, {**conditions, "failed": run.failed})
+    return int(bool(run.failed))
 
 
 def _profile(sizes: Sizes, folder: Path, logs: Path) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+import traceback
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,20 +23,21 @@ class Run:
         only: Names of blocks; empty means all.
         folder: Gets the logs of what is started.
         arms: What was measured so far.
+        failed: Repetitions that came to a bad end, and why; their other arms count.
     """
 
     sizes: Sizes
     only: frozenset[str]
     folder: Path
     arms: Arms = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
     dice: random.Random = field(default_factory=random.Random)
 
-    async def measure(self) -> Arms:
+    async def measure(self) -> None:
         """Measure; a repetition is one control plane with fresh etcd."""
         for number in range(1, self.sizes.repetitions + 1):
             await self._repetition(number, REPEATED)
         await self._repetition(self.sizes.repetitions + 1, ONCE)
-        return self.arms
 
     async def _repetition(self, number: int, blocks: Mapping[str, Block]) -> None:
         names = [name for name in blocks if not self.only or name in self.only]
@@ -43,9 +45,14 @@ class Run:
             return
         self.dice.shuffle(names)
         say(f"control plane {number} of {self.sizes.repetitions + 1}: {', '.join(names)}")
-        async with self._plane(number) as rep:
-            for name in names:
-                await blocks[name](rep)
+        try:
+            async with self._plane(number) as rep:
+                for name in names:
+                    await blocks[name](rep)
+        except Exception as error:  # noqa: BLE001 - half an hour of figures must not be lost with one
+            self.failed.append(f"repetition {number}: {error!r}")
+            say(f"  failed: {error!r}")
+            traceback.print_exception(error)
 
     @asynccontextmanager
     async def _plane(self, number: int) -> AsyncIterator[Repetition]:
@@ -54,8 +61,3 @@ class Run:
         with started(f"bench-{os.getpid()}-{number}") as plane:
             async with Client.connected(plane.kubeconfig) as client:
                 yield Repetition(plane, client, self.sizes, number, logs, self.arms)
-
-
-async def run(sizes: Sizes, only: Iterable[str], folder: Path) -> Arms:
-    """Measure everything; see ``Run``."""
-    return await Run(sizes, frozenset(only), folder).measure()
