@@ -86,8 +86,8 @@ def silent_node(kubectl: Kubectl, namespace: str) -> Iterator[str]:
     kubectl.run("delete", "node", name)
 
 
-def put_on_a_node(stage: Stage, pod: str, node: str = "out-of-reach") -> None:
-    """Bind a pod to a node that nobody ever saw: deleted, it stays until somebody forces it."""
+def put_on_a_node(stage: Stage, pod: str, node: str) -> None:
+    """Bind a pod to a node without a kubelet: deleted, it stays until somebody forces it."""
     target = {"apiVersion": "v1", "kind": "Node", "name": node}
     body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
     stage.api.post(f"/api/v1/namespaces/{stage.namespace}/pods/{pod}/binding", body)
@@ -144,10 +144,12 @@ def test_a_task_that_kills_its_agent_three_times_is_given_up(stage: Stage) -> No
     assert "the death of a container" in event(stage, "PoisonTask")
 
 
-def test_a_hung_agents_task_waits_until_its_pod_is_known_to_be_gone(stage: Stage) -> None:
+def test_a_hung_agents_task_waits_until_its_pod_is_known_to_be_gone(
+    stage: Stage, silent_node: str
+) -> None:
     """The silent pod is deleted first; only when it is gone the Task is tried again."""
     one_agent(stage)
-    put_on_a_node(stage, POD)
+    put_on_a_node(stage, POD, silent_node)
     stage.submit(1, "held", sleep=2)
     phase(stage, "held0", "Running")
     stage.agents.pop(POD).kill()
@@ -160,10 +162,12 @@ def test_a_hung_agents_task_waits_until_its_pod_is_known_to_be_gone(stage: Stage
     assert [one["reason"] for one in done["attempts"]] == ["AgentLost", "Completed"]
 
 
-def test_a_task_on_an_unreachable_node_is_bound_again_after_the_fence(stage: Stage) -> None:
+def test_a_task_on_an_unreachable_node_is_bound_again_after_the_fence(
+    stage: Stage, silent_node: str
+) -> None:
     """The pod never goes; the agent must have stopped by itself, so the Task is lost."""
     one_agent(stage, selfFenceSeconds=15)
-    put_on_a_node(stage, POD)
+    put_on_a_node(stage, POD, silent_node)
     stage.submit(1, "cut", sleep=600)
     phase(stage, "cut0", "Running")
     stage.agents.pop(POD).kill()

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from agentcorps.api.kinds import AGENT_POOL
+from agentcorps.api.scaling import LimitedBy
 from agentcorps.cli import objects, pool_why
 from agentcorps.cli.agent_spec import AgentOptions
 from agentcorps.cli.connection import connect
@@ -42,7 +43,7 @@ def _number(header: str, field: str) -> Column:
 COLUMNS = (
     Column("REPLICAS", lambda item: item["spec"].get("replicas", 1)),
     *(_number(header, field) for header, field in _NUMBERS),
-    Column("LIMITED BY", lambda item: status_of(item).get("limitedBy", "")),
+    Column("LIMITED-BY", lambda item: status_of(item).get("limitedBy", LimitedBy.NONE.value)),
     Column(
         "IMAGE",
         lambda item: ",".join(
