@@ -20,8 +20,6 @@ from support.api_proxy import _HOP, ApiProxy
 from support.fault_rules import AFTER, WRITES, Rule, WatchFault, break_off, kind_of
 
 START_SECONDS = 30
-CALL = "call"
-"""Key on a request: its entry in the list of calls."""
 
 
 @dataclass(slots=True)
@@ -58,6 +56,10 @@ class Call:
     def what(self) -> str:
         """Method and kind, such as ``PATCH tasks/status``."""
         return kind_of(self.method, self.path)
+
+
+CALL = web.RequestKey("call", Call)
+"""On a request: its entry in the list of calls."""
 
 
 class RuledProxy(ApiProxy):

@@ -17,8 +17,8 @@ WatchFault = Callable[[Lines], Lines]
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HOLD_SECONDS = 120
-AFTER = "after"
-"""Key on a request: what to do once the server has answered, in place of passing that on."""
+AFTER: "web.RequestKey[Callable[[], Awaitable[None]]]" = web.RequestKey("after")
+"""On a request: what to do once the server has answered, in place of passing that on."""
 REASONS = {
     409: "Conflict",
     410: "Expired",

@@ -187,13 +187,17 @@ class Stage:
         self.agents.pop(pod).kill()
         self.api.delete(f"{PODS.format(self.namespace)}/{pod}", gracePeriodSeconds=0)
 
+    def uids(self, names: Iterable[str]) -> set[str]:
+        """Return the UIDs of tasks."""
+        return {self.created[name] for name in names}
+
     def seen(self, name: str) -> Sight | None:
         """What the watcher saw last of a Task."""
         return self.watcher.latest().get(self.created[name])
 
     def running(self, names: Iterable[str], seconds: float = 60) -> None:
         """Wait until agents work on all of these."""
-        uids = {self.created[name] for name in names}
+        uids = self.uids(names)
         self.wait(
             lambda: uids <= {one.uid for one in self.ledger.executions},
             "execution of all",
