@@ -23,11 +23,10 @@ invariants: **I1** at most one live binding per Task and at most `slots` per age
 state, the number of pods and the writes of each kind that the API server did are those of a run of
 the same agents and tasks without faults; exactly so for Tasks, Pods, Agents and Secrets, while
 statuses of agents and pools, which are put together by the clock, may be as many more as agents
-went and came back, and Events and renewals of the Lease are not counted · **I3** one immutable
-terminal state per Task, none lost ·
-**I5** no writes when idle · **I6** a bad object does not block others · **I7** deletion finishes ·
-**I8** no payload in logs or Events · **X** no two executions of a Task at a time, as the agents
-themselves recorded.
+went and came back and as the run took longer, and Events and renewals of the Lease are not counted
+· **I3** one immutable terminal state per Task, none lost · **I5** no writes when idle · **I6** a
+bad object does not block others · **I7** deletion finishes · **I8** no payload in logs or Events ·
+**X** no two executions of a Task at a time, as the agents themselves recorded.
 
 """
 ROWS = pytest.StashKey[list[Row]]()

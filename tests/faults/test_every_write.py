@@ -127,8 +127,9 @@ def crash(cluster: Kubectl, folder: Path, moment: Moment, wanted: Outcome) -> Cr
                 workload(stage)
             except AssertionError as error:
                 return Crash(moment, killer.recovered(), [str(error)])
-        allowed = restless(len(SHAPE.slots), DISTURBANCES)
-        breaches = stage.breaches() + differences(Outcome.of(stage), wanted, allowed)
+        found = Outcome.of(stage)
+        allowed = restless(len(SHAPE.slots), found.seconds, DISTURBANCES)
+        breaches = stage.breaches() + differences(found, wanted, allowed)
         return Crash(moment, killer.recovered(), breaches)
 
 

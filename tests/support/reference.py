@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -22,6 +23,9 @@ UNCOUNTED = frozenset({"POST events", "PATCH events", "POST leases", "PUT leases
 """Events are put together and dropped under pressure; a Lease is renewed by the clock."""
 COALESCED = frozenset({"PATCH agents/status", "PATCH agentpools/status"})
 """Put together by the clock: fewer are as good, and some more are allowed."""
+POOL_SECONDS = 1
+AGENT_SECONDS = 5
+"""Statuses of a pool and of an agent that follow their tasks are written no more often."""
 SLICES = "endpointslices"
 Allowed = Mapping[str, int]
 
@@ -50,6 +54,8 @@ class Outcome:
     end: Json
     pods: int
     """How many there ever were."""
+    seconds: float
+    """From the first write to the last."""
 
     @classmethod
     def of(cls, stage: Stage) -> Self:
@@ -60,6 +66,7 @@ class Outcome:
             unknown=Counter(call.what for call in writes if call.is_unknown),
             end=stage.end_state(),
             pods=stage.watcher.pods_made(),
+            seconds=max(call.at for call in writes) - min(call.at for call in writes),
         )
 
 
@@ -68,14 +75,24 @@ def is_counted(call: Call) -> bool:
     return call.is_write and call.what not in UNCOUNTED
 
 
-def restless(agents: int, disturbances: int = 1) -> dict[str, int]:
-    """Return how many writes more are right when agents lose their leader so often.
+def restless(agents: int, seconds: float, disturbances: int = 1) -> dict[str, int]:
+    """Return how many writes of statuses and of the gateway's slice may come on top.
 
-    Each time every agent may be seen to go and to come back, the pool's numbers with it, and the
-    slice of the gateway may point elsewhere.
+    A run with faults takes longer, and statuses go by the clock: a pool's at most once a second,
+    an agent's when it was idle or busy for five. Besides, with each disturbance every agent may be
+    seen to go and to come back, the pool's numbers with it, and the slice may point elsewhere.
+
+    Args:
+        agents: How many there are.
+        seconds: That the run took.
+        disturbances: How often agents lose their leader.
     """
     flips = 2 * agents * disturbances
-    return dict.fromkeys(COALESCED, flips) | {
+    by_clock = {
+        "PATCH agentpools/status": ceil(seconds / POOL_SECONDS),
+        "PATCH agents/status": agents * ceil(seconds / AGENT_SECONDS),
+    }
+    return {kind: flips + by_clock[kind] for kind in COALESCED} | {
         f"{method} {SLICES}": disturbances for method in ("POST", "PUT", "PATCH")
     }
 
@@ -136,8 +153,9 @@ class References:
 
     def unlike(self, stage: Stage, disturbances: int = 1) -> list[str]:
         """Return what breaks I2 on a stage whose tasks have ended."""
-        allowed = restless(len(stage.slots), disturbances)
-        return differences(Outcome.of(stage), self.of(Shape.of(stage)), allowed)
+        found = Outcome.of(stage)
+        allowed = restless(len(stage.slots), found.seconds, disturbances)
+        return differences(found, self.of(Shape.of(stage)), allowed)
 
     def _run(self, shape: Shape) -> Outcome:
         with fresh(self.cluster, self.folder, "reference") as stage:
