@@ -54,7 +54,7 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     request.config.stash.setdefault(ROWS, []).append(made)
     yield made
     made.passed = request.node.stash.get(PASSED, False)
-    staged = request.node.funcargs.get("stage")
+    staged = (request.node.funcargs or {}).get("stage")  # none when the run was interrupted
     if staged is not None and staged.watcher.gaps:
         made.faults += f" (the watcher had to list anew {staged.watcher.gaps} x)"
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 class Extent:
     """Sizes of the scenarios that can be had smaller."""
 
+    every_write: bool
+    """Crash at each write of a run; otherwise at the first of each kind."""
     outage_seconds: int
     """How long the API server is away."""
     overlap_seconds: int
@@ -21,6 +23,7 @@ class Extent:
 
 
 BOUNDED = Extent(
+    every_write=False,
     outage_seconds=60,
     overlap_seconds=120,
     peak=100,
@@ -28,6 +31,7 @@ BOUNDED = Extent(
     burst_deletes=200,
 )
 DESIGNED = Extent(
+    every_write=True,
     outage_seconds=600,
     overlap_seconds=120,
     peak=1_000,
