@@ -154,4 +154,5 @@ def pool(replicas: int) -> Json:
         "capabilities": [CAPABILITY],
         "podTemplate": {**template, "spec": on_nodes(template["spec"])},
     }
-    return objects.pool(POOL, spec, replicas=replicas)
+    # A Task that is deleted would count as lost, and its deletion as a write.
+    return objects.pool(POOL, spec, replicas=replicas, tasks={"historyLimit": 1_000_000})
