@@ -1,28 +1,30 @@
-"""The simulation of a pool: queueing theory, conservation, and the command line."""
+"""The simulation of pools: queueing theory, conservation, quotas and nodes."""
 
 from __future__ import annotations
 
-import json
 from math import factorial
-from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcorps.cli.main import main
-from agentcorps.cli.traffic import Service, Shape, arrivals, rate_of, service_times
-from agentcorps.core.simulation import Crew, Job, Outcome, simulate
-from support.scalings import AT_ONCE, CALM, scaling
+from agentcorps.cli.traffic import Arrivals, Services, jobs
+from agentcorps.core.amounts import amount
+from agentcorps.core.quota.shares import Claim, Line, share_out
+from agentcorps.core.simulation.outcome import PoolOutcome
+from agentcorps.core.simulation.plan import Job, Machines, Setting
+from agentcorps.core.simulation.run import simulate
+from support.scalings import AT_ONCE, CALM
+from support.simulations import a_plan, a_pool, a_quota, fixed
 
-EXAMPLE = Path(__file__).parents[2] / "examples/autoscaled-pool.yaml"
+WIDE: dict[str, Any] = {"behavior": AT_ONCE, "panic": CALM}
 
 
-def fixed(seed: int) -> Random:
-    """Return the same numbers each time."""
-    return Random(seed)  # noqa: S311 - made-up loads are no secrets
+def alone(trace: list[Job], start_seconds: float = 10.0, **spec: Any) -> PoolOutcome:
+    """Return what comes of one pool."""
+    pool = a_pool(**spec)
+    return simulate([a_plan(pool, trace, start_seconds)]).pools[pool.key]
 
 
 def erlang_c(load: float, agents: int) -> float:
@@ -34,10 +36,11 @@ def erlang_c(load: float, agents: int) -> float:
 def test_a_fixed_pool_waits_as_erlang_c_says() -> None:
     """With as many agents at least as at most, the mean wait is that of M/M/c within 10 percent."""
     agents, slots, rate, mean, random = 4, 2, 0.65, 10.0, fixed(7)
-    spec = scaling(minReplicas=agents, maxReplicas=agents)
-    draw = service_times(Service.EXPONENTIAL, mean, random)
-    jobs = [Job(at, draw()) for at in arrivals(Shape.POISSON, rate, 150_000, random)]
-    outcome = simulate(spec, Crew(slots, start_seconds=0), jobs)
+    made_up = jobs(
+        Arrivals.parse(f"poisson:{rate}"), Services.parse(f"exponential:{mean}"), 150_000, random
+    )
+    bounds = {"minReplicas": agents, "maxReplicas": agents}
+    outcome = alone(list(made_up), start_seconds=0, slots=slots, **bounds)
     servers = agents * slots
     expected = erlang_c(rate * mean, servers) * mean / (servers - rate * mean)
     assert sum(outcome.waits) / len(outcome.waits) == pytest.approx(expected, rel=0.1)
@@ -45,74 +48,107 @@ def test_a_fixed_pool_waits_as_erlang_c_says() -> None:
 
 def test_a_pool_that_must_start_makes_the_first_task_wait() -> None:
     """From zero, a Task waits for exactly one start; the next one finds the agent."""
-    spec = scaling(behavior={"scaleUp": AT_ONCE["scaleUp"]})
-    outcome = simulate(spec, Crew(start_seconds=12), [Job(0, 5), Job(30, 5)])
+    spec = {"behavior": {"scaleUp": AT_ONCE["scaleUp"]}}
+    outcome = alone([Job(0, 5), Job(30, 5)], start_seconds=12, **spec)
     assert outcome.waits == [12.0, 0.0]
     assert outcome.most_agents == 1
 
 
-jobs = st.lists(st.builds(Job, st.floats(0, 500), st.floats(0.1, 100)), max_size=60)
+traces = st.lists(st.builds(Job, st.floats(0, 500), st.floats(0.1, 100)), max_size=60).map(sorted)
 
 
 @given(
-    jobs=jobs,
+    trace=traces,
     slots=st.integers(1, 4),
     start=st.floats(0, 60),
     calm=st.sampled_from([CALM, {}]),
 )
 def test_every_task_is_served_once(
-    jobs: list[Job], slots: int, start: float, calm: dict[str, Any]
+    trace: list[Job], slots: int, start: float, calm: dict[str, Any]
 ) -> None:
     """No Task is lost or cut short by scaling, and slots work exactly for what Tasks take."""
-    spec = scaling(maxReplicas=10, behavior=AT_ONCE, panic=calm)
-    outcome: Outcome = simulate(spec, Crew(slots, start), jobs)
-    assert len(outcome.waits) == len(jobs)
-    assert min(outcome.waits, default=0) >= 0
-    assert outcome.slot_seconds == pytest.approx(sum(job.seconds for job in jobs))
-    assert outcome.agent_seconds * slots >= outcome.slot_seconds - 1e-6
+    told = alone(trace, start, slots=slots, maxReplicas=10, behavior=AT_ONCE, panic=calm)
+    assert len(told.waits) == len(trace)
+    assert told.never == 0
+    assert min(told.waits, default=0) >= 0
+    assert told.slot_seconds == pytest.approx(sum(job.seconds for job in trace))
+    assert told.agent_seconds * slots >= told.slot_seconds - 1e-6
+    assert told.surplus_seconds <= told.agent_seconds
 
 
-@pytest.mark.parametrize("shape", Shape)
-def test_shapes_have_the_given_rate_on_average(shape: Shape) -> None:
-    """Over a day each shape brings as many Tasks as its rate says."""
-    day = 86_400
-    assert sum(rate_of(shape, 2.0, at) for at in range(day)) / day == pytest.approx(2.0, rel=0.01)
-    found = sum(1 for _ in arrivals(shape, 0.5, day, fixed(3)))
-    assert found == pytest.approx(0.5 * day, rel=0.03)
+@given(loads=st.lists(traces, min_size=3, max_size=3), pods=st.integers(1, 12))
+def test_pods_never_exceed_a_quota(loads: list[list[Job]], pods: int) -> None:
+    """However three pools pull, there are never more agents than the quota has pods."""
+    plans = [
+        a_plan(a_pool(f"p{number}", weight=2**number, **WIDE), trace)
+        for number, trace in enumerate(loads)
+    ]
+    outcome = simulate(plans, Setting(quotas=(a_quota(pods),), sample_seconds=1.0))
+    for moment in zip(*(told.samples for told in outcome.pools.values()), strict=True):
+        assert sum(sample.agents for sample in moment) <= pods
+    assert sum(len(told.waits) for told in outcome.pools.values()) == sum(map(len, loads))
 
 
-@pytest.mark.parametrize("service", Service)
-def test_times_of_service_have_the_given_mean(service: Service) -> None:
-    """Each distribution has the mean that was asked for."""
-    draw = service_times(service, 8.0, fixed(5))
-    assert sum(draw() for _ in range(50_000)) / 50_000 == pytest.approx(8.0, rel=0.05)
+def test_pools_get_the_shares_of_the_operator() -> None:
+    """Under a constant demand beyond the quota each pool holds what share_out gives it."""
+    trace = [Job(0, 50.0)] * 100
+    pools = [a_pool(f"p{weight}", weight=weight, **WIDE) for weight in (1, 2, 4)]
+    outcome = simulate(
+        [a_plan(pool, trace) for pool in pools], Setting((a_quota(21),), sample_seconds=40.0)
+    )
+    claims = [Claim(one.key, 100, (1,), weight=one.quota_weight) for one in pools]
+    shares = share_out(claims, [Line("pods", 21, 21)])
+    for pool in pools:
+        told = outcome.pools[pool.key]
+        assert told.samples[1].agents == told.samples[1].granted == shares[pool.key].agents
+        assert told.short_seconds > 0
 
 
-def test_the_command_line_tells_the_numbers(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """A trace of two Tasks on the example's pool: the numbers are those of the trace."""
-    trace = tmp_path / "trace.csv"
-    trace.write_text("0,10\n100,20\n")
-    arguments = ["simulate", "-f", str(EXAMPLE), "--trace", str(trace), "--start-seconds", "5"]
-    assert main([*arguments, "-o", "json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["tasks"], told["waitSeconds"]["max"], told["missedWaits"]) == (2, 5.0, 0)
-    assert main(arguments) == 0
-    assert "waits:        p50 0 s, p90 5 s" in capsys.readouterr().out
+def test_an_unshared_quota_goes_to_who_comes_first() -> None:
+    """Without shares, pods that are there keep the later pool out until they go."""
+    early, late = a_pool("early", **WIDE), a_pool("late", **WIDE)
+    setting = Setting((a_quota(5),), shared=False, sample_seconds=20.0)
+    plans = [a_plan(early, [Job(0, 100.0)] * 5), a_plan(late, [Job(5, 10.0)])]
+    waits = simulate(plans, setting).pools[late.key].waits
+    assert waits[0] > 100
 
 
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [("1;2", "must be two numbers"), ("1,-2", "must be positive"), ("1,nan", "must be positive")],
-)
-def test_a_bad_trace_is_refused_with_its_line(
-    line: str, problem: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """What is no trace ends with 2 and one line that names the place."""
-    trace = tmp_path / "trace.csv"
-    trace.write_text(f"0,1\n{line}\n")
-    assert main(["simulate", "-f", str(EXAMPLE), "--trace", str(trace)]) == 2
-    said = capsys.readouterr().err
-    assert "trace.csv line 2:" in said
-    assert problem in said
+def test_a_task_waits_for_a_node_when_nodes_are_full() -> None:
+    """The pod that finds no place waits for a node's start, then for its own."""
+    nodes = Machines({"cpu": amount("2")}, at_first=1, at_most=2, start_seconds=90)
+    pool = a_pool(**WIDE)
+    outcome = simulate([a_plan(pool, [Job(0, 1000.0)] * 3, 10)], Setting(machines=nodes))
+    # Decisions are a second apart, and the first one sees the first Task.
+    assert outcome.pools[pool.key].waits == pytest.approx([10.0, 11.0, 101.0])
+    assert outcome.most_nodes == 2
+
+
+def test_a_cluster_that_is_full_makes_tasks_wait_for_an_end() -> None:
+    """With no more nodes to start, a pod gets the place of one that ends."""
+    nodes = Machines({"cpu": amount("1")}, at_first=1, at_most=1)
+    one, two = a_pool("one", **WIDE), a_pool("two", **WIDE)
+    plans = [a_plan(one, [Job(0, 50.0)], 10), a_plan(two, [Job(1, 5.0)], 10)]
+    waits = simulate(plans, Setting(machines=nodes)).pools[two.key].waits
+    assert waits[0] == pytest.approx(69, abs=2)
+
+
+def test_nodes_end_when_they_were_empty_for_long() -> None:
+    """A node that was started for one Task costs its start, its work and its idle time."""
+    nodes = Machines({"cpu": amount("1")}, at_first=0, at_most=3, start_seconds=90)
+    pool = a_pool(**WIDE)
+    trace = [Job(0, 100.0), Job(5000, 100.0)]
+    outcome = simulate([a_plan(pool, trace, 10)], Setting(machines=nodes))
+    # The second one is still there when the simulation ends with its Task.
+    assert outcome.node_seconds == pytest.approx(90 + 10 + 100 + 600 + 90 + 10 + 100, abs=3)
+
+
+def test_a_queue_that_nobody_serves_ends_the_simulation() -> None:
+    """A pool paused at zero starts no Task, and each counts as missed."""
+    told = alone([Job(0, 1.0), Job(1, 1.0)], pausedReplicas=0)
+    assert (told.never, told.missed(60), told.waits) == (2, 2, [])
+
+
+def test_flaps_are_turns_of_the_target() -> None:
+    """Up, down, up again has two turns; the way from nothing is the first step up."""
+    told = PoolOutcome(targets=[(0, 4), (10, 8), (20, 2), (30, 5)])
+    assert told.flaps == 2

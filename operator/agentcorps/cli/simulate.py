@@ -1,67 +1,115 @@
-"""`agentcorps simulate`: what a pool's autoscaler would do with Tasks that are made up."""
+"""`agentcorps simulate`: what pools would do with Tasks that are made up, or were seen."""
 
-from dataclasses import dataclass
-from random import Random
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
-from agentcorps.api.agentpool import AgentPoolSpec
-from agentcorps.api.kinds import AGENT_POOL
-from agentcorps.api.validation import InvalidObject, parse_pool
-from agentcorps.cli import objects
+from agentcorps.cli import simulated, simulation_plot, simulation_report
 from agentcorps.cli.errors import InputError
-from agentcorps.cli.model import Object
 from agentcorps.cli.options import Format, Printing, command
-from agentcorps.cli.output import emit, to_json, to_yaml
-from agentcorps.cli.traffic import Service, Shape, arrivals, service_times, trace
-from agentcorps.core.autoscaling import schedules
-from agentcorps.core.simulation import Crew, Job, Outcome, simulate
+from agentcorps.cli.output import emit, note, to_json, to_yaml
+from agentcorps.core.simulation.plan import Machines, Setting
+from agentcorps.core.simulation.run import simulate
 
 HOUR = 3600.0
 BEGINNING = 4 * 86_400.0
 """Wall time of the beginning: a Monday, midnight UTC."""
+MOST_HOURS = 24.0 * 366
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TaskOptions:
     """The Tasks that are made up, or read from a trace."""
 
-    shape: Annotated[Shape, typer.Option("--shape", help="How the rate of arrivals changes.")] = (
-        Shape.POISSON
-    )
-    rate: Annotated[float, typer.Option("--rate", help="Tasks per second, on average.")] = 1.0
-    hours: Annotated[float, typer.Option("--hours", help="For how long Tasks arrive.")] = 1.0
+    arrivals: Annotated[
+        list[str],
+        typer.Option(
+            "--arrivals",
+            metavar="[POOL=]SHAPE:RATE[:PERIOD]",
+            help="How Tasks come: poisson, square, diurnal or bursts; RATE Tasks per second on"
+            " average, PERIOD in seconds. For all pools, or for one; repeatable. By default"
+            " poisson:1.",
+        ),
+    ] = field(default_factory=list)
     service: Annotated[
-        Service, typer.Option("--service", help="Distribution of the times of service.")
-    ] = Service.EXPONENTIAL
-    service_seconds: Annotated[
-        float, typer.Option("--service-seconds", help="Mean time that an agent works on a Task.")
-    ] = 10.0
-    trace_file: Annotated[
-        str | None,
+        list[str],
+        typer.Option(
+            "--service",
+            metavar="[POOL=]KIND:SECONDS",
+            help="How long agents work on Tasks: constant, exponential or lognormal (:SIGMA) with"
+            " this mean, or file:FILE with times that were seen; repeatable. By default"
+            " exponential:10.",
+        ),
+    ] = field(default_factory=list)
+    traces: Annotated[
+        list[str],
         typer.Option(
             "--trace",
-            metavar="FILE",
-            help="CSV of arrivals instead: seconds from the beginning, seconds of service.",
+            metavar="[POOL=]FILE",
+            help="CSV of Tasks instead: seconds from the beginning, and seconds of service unless"
+            " --service makes them up; repeatable.",
         ),
-    ] = None
+    ] = field(default_factory=list)
+    hours: Annotated[float, typer.Option("--hours", help="For how long Tasks come.")] = 1.0
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same Tasks.")] = 1
 
-    def jobs(self) -> list[Job]:
+    def traffic(self) -> simulated.Traffic:
         """Return the Tasks.
 
         Raises:
-            InputError: A number makes no sense, or the trace cannot be read.
+            InputError: A number makes no sense.
         """
-        if self.trace_file is not None:
-            return trace(self.trace_file)
-        if min(self.rate, self.hours, self.service_seconds) <= 0:
-            raise InputError("--rate, --hours and --service-seconds must be above 0")
-        random = Random(self.seed)  # noqa: S311 - made-up Tasks are no secret
-        seconds = service_times(self.service, self.service_seconds, random)
-        times = arrivals(self.shape, self.rate, self.hours * HOUR, random)
-        return [Job(at, seconds()) for at in times]
+        if not 0 < self.hours <= MOST_HOURS:
+            raise InputError(f"--hours must be above 0, and at most {MOST_HOURS:g}")
+        return simulated.Traffic(
+            self.arrivals, self.service, self.traces, self.hours * HOUR, self.seed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """What the pools live in."""
+
+    start_seconds: Annotated[
+        float, typer.Option("--start-seconds", help="Time that a new agent takes to be ready.")
+    ] = 10.0
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            "--quota",
+            metavar="RESOURCE=QUANTITY,...",
+            help="What if the ResourceQuota were this? Replaces what manifests say, or adds to it.",
+        ),
+    ] = None
+    node: Annotated[
+        str | None,
+        typer.Option(
+            "--node",
+            metavar="RESOURCE=QUANTITY,...",
+            help="What pods may take of a node, such as cpu=8,memory=30Gi,pods=110: nodes are full"
+            " then, and new ones are started. By default there is always a place.",
+        ),
+    ] = None
+    nodes: Annotated[int, typer.Option("--nodes", help="Nodes that are there, and stay.")] = 1
+    max_nodes: Annotated[int, typer.Option("--max-nodes", help="Nodes at most.")] = 100
+    node_start_seconds: Annotated[
+        float, typer.Option("--node-start-seconds", help="Time that a new node takes to be ready.")
+    ] = 90.0
+
+    def machines(self) -> Machines | None:
+        """Return the nodes; None when there is always a place.
+
+        Raises:
+            InputError: A number makes no sense.
+        """
+        if self.start_seconds < 0:
+            raise InputError("--start-seconds must be at least 0")
+        if self.node is None:
+            return None
+        return simulated.machines(self.node, self.nodes, self.max_nodes, self.node_start_seconds)
 
 
 def register(app: typer.Typer) -> None:
@@ -69,98 +117,74 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "simulate",
-        epilog="  agentcorps simulate -f pool.yaml --rate 2 --service-seconds 30\n"
-        "  agentcorps simulate -f pool.yaml --shape diurnal --hours 24 --start-seconds 45\n"
-        "  agentcorps simulate -f pool.yaml --trace arrivals.csv -o json",
+        epilog="  agentcorps simulate -f pool.yaml --arrivals poisson:2 --service lognormal:30\n"
+        "  agentcorps simulate -f pool.yaml --arrivals diurnal:0.5 --hours 24 --plot day.svg\n"
+        "  agentcorps simulate -f pool.yaml --trace arrivals.csv -o json\n"
+        "  kubectl get agp,resourcequota -o yaml | agentcorps simulate -f - --quota cpu=40",
     )(run)
 
 
 def run(
     *,
     filename: Annotated[
-        str,
-        typer.Option("--filename", "-f", metavar="FILE", help="Manifest with one AgentPool."),
+        list[str],
+        typer.Option(
+            "--filename",
+            "-f",
+            metavar="FILE",
+            help="Manifest with AgentPools and ResourceQuotas; - is stdin; repeatable.",
+        ),
     ],
-    traffic: Traffic,
-    start_seconds: Annotated[
-        float, typer.Option("--start-seconds", help="Time that a new agent takes to be ready.")
-    ] = 10.0,
+    tasks: TaskOptions,
+    cluster: ClusterOptions,
     max_wait: Annotated[
-        float, typer.Option("--max-wait", help="Seconds of waiting that count as too long.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            "--max-wait",
+            help="Seconds of waiting that count as too long; by default a pool's maxWaitSeconds,"
+            " or else 60.",
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw agents and Tasks over time: .svg, .png or .pdf (needs agentcorps[plot]).",
+        ),
+    ] = None,
     printing: Printing,
 ) -> None:
-    """Say how an AgentPool with spec.scaling would follow Tasks, without any cluster.
+    """Say how AgentPools would follow Tasks, without any cluster.
 
-    The autoscaler is the operator's own, on a clock that begins on a Monday, midnight UTC.
+    Autoscaler and quota shares are the operator's own, on a clock that begins on a Monday, midnight
+    UTC. Tasks never fail, agents neither.
     """
-    if start_seconds < 0:
-        raise InputError("--start-seconds must be at least 0")
     if printing.output is Format.NAME:
         raise InputError("-o name fits objects: use table, json or yaml")
-    pool = _pool(filename)
-    if pool.scaling is None:
-        raise InputError(f"{filename}: the pool has no spec.scaling: nothing decides")
-    crew = Crew(pool.template.spec.slots, start_seconds)
-    answer = summary(simulate(pool.scaling, crew, traffic.jobs(), BEGINNING), crew, max_wait)
+    if max_wait is not None and max_wait < 0:
+        raise InputError("--max-wait must be at least 0")
+    draw = None if plot is None else simulation_plot.drawer(plot)
+    traffic, machines = tasks.traffic(), cluster.machines()
+    pools, quotas, notes = simulated.read(filename)
+    if cluster.quota is not None:
+        quotas = simulated.overridden(quotas, cluster.quota, pools)
+    for line in notes:
+        note(line)
+    plans = simulated.plans(pools, traffic, cluster.start_seconds)
+    setting = Setting(
+        quotas=tuple(quotas),
+        machines=machines,
+        began=BEGINNING,
+        sample_seconds=max(1.0, traffic.seconds / simulation_plot.POINTS),
+    )
+    outcome = simulate(plans, setting)
+    if draw is not None:
+        draw(outcome)
+    answer = simulation_report.summary(outcome, pools, max_wait)
     if printing.output is Format.JSON:
         emit(to_json(answer))
     elif printing.output is Format.YAML:
         emit(to_yaml(answer))
     else:
-        show(answer, max_wait)
-
-
-def _pool(filename: str) -> AgentPoolSpec:
-    documents = objects.documents_of(AGENT_POOL, filename)
-    if len(documents) != 1:
-        raise InputError(f"{filename}: one AgentPool is wanted, and there are {len(documents)}")
-    try:
-        spec = parse_pool(documents[0].value).spec
-    except InvalidObject as error:
-        documents[0].refuse(error.message)
-    problem = "" if spec.scaling is None else schedules.problem(spec.scaling.policies)
-    if problem:
-        documents[0].refuse(problem)
-    return spec
-
-
-def summary(outcome: Outcome, crew: Crew, max_wait: float) -> Object:
-    """Return the numbers that an outcome is judged by."""
-    waits = sorted(outcome.waits)
-    slot_hours = outcome.agent_seconds * crew.slots / HOUR
-    worked = outcome.slot_seconds / HOUR
-    return {
-        "tasks": len(waits),
-        "hours": round(outcome.ended_at / HOUR, 3),
-        "waitSeconds": {
-            name: round(_quantile(waits, share), 3)
-            for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
-        },
-        "missedWaits": sum(1 for wait in waits if wait > max_wait),
-        "agentHours": round(outcome.agent_seconds / HOUR, 3),
-        "idleAgentHours": round((slot_hours - worked) / crew.slots, 3),
-        "utilisation": round(worked / slot_hours, 3) if slot_hours else 0.0,
-        "mostAgents": outcome.most_agents,
-        "targetChanges": len(outcome.targets),
-        "flaps": outcome.flaps,
-    }
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    """Return the value that this share of all does not exceed."""
-    if not ordered:
-        return 0.0
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
-
-
-def show(answer: Object, max_wait: float) -> None:
-    """Print the numbers for people."""
-    waits = ", ".join(f"{name} {value:g} s" for name, value in answer["waitSeconds"].items())
-    emit(f"Tasks:        {answer['tasks']} in {answer['hours']:g} h")
-    emit(f"waits:        {waits}; {answer['missedWaits']} longer than {max_wait:g} s")
-    emit(
-        f"agents:       {answer['mostAgents']} at most, {answer['agentHours']:g} agent-hours,"
-        f" {answer['idleAgentHours']:g} of them idle (utilisation {answer['utilisation']:.1%})"
-    )
-    emit(f"target:       {answer['targetChanges']} changes, {answer['flaps']} turns up or down")
+        simulation_report.show(answer, outcome)
