@@ -93,7 +93,7 @@ class Process:
         certificate = await self._insist(operator.certificates.ensure)
         operator.trust.ca_pem = certificate.ca_pem
         context = certificate.ssl_context()
-        app = build_app(operator.calls, operator.identities, operator.duty)
+        app = build_app(operator.use_cases.calls, operator.identities, operator.duty)
         gateway.append(await serve(app, context, ANY_ADDRESS, self._settings.gateway_port))
         operator.vitals.serves = True
         self._spawn(operator.certificates.keep(context), "certificates")
@@ -118,7 +118,7 @@ class Process:
             self._spawn(loop.run(), loop.name)
         self._spawn(self._keep_endpoint(operator), "endpoint")
         operator.vitals.leads = True
-        operator.kicks.all()
+        operator.use_cases.kicks.all()
         log.info("leading", identity=self._settings.identity, epoch=operator.elector.epoch)
 
     async def _keep_endpoint(self, operator: Operator) -> None:
@@ -137,7 +137,7 @@ class Process:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await operator.writes.drain()
+                await operator.use_cases.writes.drain()
         except TimeoutError:
             log.warning("writes were still in flight at the end")
         await operator.elector.release()

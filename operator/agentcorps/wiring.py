@@ -81,11 +81,9 @@ class Operator:
     certificates: CertificateStore
     endpoint: GatewayEndpoint
     events: KubeEvents
-    calls: AgentCalls
+    use_cases: UseCases
     identities: TokenReviews
-    writes: TaskWrites
     resync: Resync
-    kicks: Kicks
     loops: tuple[Loop, ...]
     kopf: KopfThread
     vitals: Vitals
@@ -157,13 +155,8 @@ def build(
     duty = Duty(elector)
     trust = Trust(settings.gateway_url)
     world = World(DutifulCluster(kube, duty), clock, duty, events)
-    rooms = use_cases(
-        world,
-        trust.address,
-        identities.forget,
-        aging_seconds=settings.aging_seconds,
-        access=Access(settings.secrets),
-    )
+    aging, access = settings.aging_seconds, Access(settings.secrets)
+    rooms = use_cases(world, trust.address, identities.forget, aging_seconds=aging, access=access)
     resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
     feeds = _feeds(settings, api, rooms.observer)
     loops = _loops(world, rooms, resync)
@@ -175,11 +168,9 @@ def build(
         certificates=CertificateStore(api, namespace=settings.namespace, clock=clock),
         endpoint=GatewayEndpoint(api, namespace=settings.namespace),
         events=events,
-        calls=rooms.calls,
+        use_cases=rooms,
         identities=identities,
-        writes=rooms.writes,
         resync=resync,
-        kicks=rooms.kicks,
         loops=loops,
         kopf=kopf_thread,
         vitals=Vitals(feeds, loops, resync, lambda: kopf_thread.alive),

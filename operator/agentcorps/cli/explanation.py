@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentcorps.cli.cluster import Cluster
     from agentcorps.cli.model import Object
     from agentcorps.core.records import Limits, PoolRecord, TaskRecord
+    from agentcorps.core.why import Why
 
 
 def explain_task(
@@ -37,12 +38,7 @@ def explain_task(
     Raises:
         InputError: The Task's status cannot be read.
     """
-    try:
-        record = task_record(task)
-    except Malformed as error:
-        raise InputError(
-            f"task {task['metadata']['name']!r} cannot be explained: {error}"
-        ) from error
+    record = _record(task)
     pool = _pool(cluster, record.pool) if record.pool else None
     known = _pool_record(pool)
     record = adopt(record, known)
@@ -59,6 +55,19 @@ def explain_task(
         now_wall=now_wall,
         queue_ahead=ahead,
     )
+    return _told(task, record, why, ahead)
+
+
+def _record(task: Object) -> TaskRecord:
+    try:
+        return task_record(task)
+    except Malformed as error:
+        raise InputError(
+            f"task {task['metadata']['name']!r} cannot be explained: {error}"
+        ) from error
+
+
+def _told(task: Object, record: TaskRecord, why: Why, ahead: int) -> Object:
     return {
         "namespace": record.key.namespace,
         "name": record.key.name,

@@ -122,6 +122,17 @@ ManifestFile = Annotated[
 ]
 
 
+ResultTo = Annotated[
+    str | None,
+    typer.Option(
+        "--result-to",
+        metavar="SECRET",
+        help="Name of a Secret that is created for the one Task's result, which then is not in the"
+        " Task.",
+    ),
+]
+
+
 def command(app: typer.Typer, name: str, *, epilog: str | None = None) -> Callable[..., Any]:
     """Register a function as the command `name`.
 

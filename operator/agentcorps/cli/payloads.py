@@ -34,6 +34,16 @@ def input_reference(text: str) -> dict[str, Any]:
     return {known: {"name": name, "key": key}}
 
 
+def check_result_to(name: str | None, tasks: int) -> None:
+    """Refuse a Secret for the results of several Tasks: each is created for one.
+
+    Raises:
+        InputError: One is named, and there are several Tasks.
+    """
+    if name is not None and tasks > 1:
+        raise InputError(f"--result-to fits one Task, not {tasks}: each needs its own")
+
+
 def with_result(cluster: Cluster, task: Object) -> Object:
     """Return a Task with its result in the status, fetched from the Secret that keeps it, if any.
 

@@ -3,43 +3,80 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from agentcorps.api.kinds import TASK
 from agentcorps.cli.errors import AlreadyExistsError, CliError, InputError
 from agentcorps.cli.manifests import check
 from agentcorps.cli.model import is_finished, phase_of
-from agentcorps.cli.objects import create_one
+from agentcorps.cli.objects import create_one, report
 from agentcorps.cli.options import DryRun, Format
 from agentcorps.cli.output import emit, full_name, to_json, to_yaml
 from agentcorps.cli.payloads import with_result
 from agentcorps.cli.progress import bar
-from agentcorps.cli.waiting import outcome_of, wait_for
+from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from agentcorps.cli.cluster import Cluster
     from agentcorps.cli.inputs import Document
     from agentcorps.cli.model import Object
+    from agentcorps.cli.options import Connection, Creation, Printing, Waiting
 
 
-def submit(
-    cluster: Cluster,
-    documents: Sequence[Document],
-    dry_run: DryRun,
-    report: Callable[[Object, str], None],
-    *,
-    color: bool,
-) -> list[Object]:
-    """Check all Tasks, then create one after the other and report each as (object, outcome)."""
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How Tasks are sent, and what is printed of them."""
+
+    waits: bool
+    seconds: float | None
+    """Longest time to wait."""
+    creation: Creation
+    printing: Printing
+    color: bool
+
+    @classmethod
+    def of(
+        cls, waiting: Waiting, creation: Creation, printing: Printing, connection: Connection
+    ) -> Self:
+        """Return what the options say.
+
+        Raises:
+            InputError: They contradict each other, or the time cannot be read.
+        """
+        if waiting.wait and creation.dry_run is not DryRun.NONE:
+            raise InputError("--wait and --dry-run exclude each other")
+        seconds = None if waiting.timeout is None else parse_duration(waiting.timeout)
+        return cls(waiting.wait, seconds, creation, printing, not connection.no_color)
+
+    def report(self, item: Object, verb: str) -> None:
+        """Print what became of a Task, unless its result is to be printed."""
+        if not self.waits:
+            report(item, verb, self.printing, self.creation)
+
+
+def send(cluster: Cluster, documents: Sequence[Document], sending: Sending) -> None:
+    """Create Tasks, each once, and print them; if it is to wait, their results instead.
+
+    Raises:
+        CliError: One of them could not be created, did not succeed, or not all ended in time.
+    """
+    created = _submit(cluster, documents, sending)
+    if sending.waits:
+        _follow(cluster, created, sending)
+
+
+def _submit(cluster: Cluster, documents: Sequence[Document], sending: Sending) -> list[Object]:
+    """Check all Tasks, then create one after the other."""
     for document in documents:
         check(TASK, document, cluster.namespace)
     created: list[Object] = []
-    with bar("submitting", len(documents), color=color) as show:
+    with bar("submitting", len(documents), color=sending.color) as show:
         for document in documents:
             try:
-                item, verb = _submit_one(cluster, document, dry_run)
+                item, verb = _submit_one(cluster, document, sending.creation.dry_run)
             except CliError as error:
                 if len(documents) == 1:
                     raise
@@ -47,7 +84,7 @@ def submit(
                     f"{document.place}: {error} ({len(created)} of {len(documents)} submitted)"
                 ) from error
             created.append(item)
-            report(item, verb)
+            sending.report(item, verb)
             show(len(created), "")
     return created
 
@@ -73,30 +110,20 @@ def _same_spec(cluster: Cluster, document: Document, stored: Object) -> bool:
     return {**wanted, "cancel": None} == {**stored["spec"], "cancel": None}
 
 
-def follow(
-    cluster: Cluster,
-    created: Sequence[Object],
-    style: Format,
-    *,
-    timeout: float | None,
-    color: bool,
-) -> None:
-    """Wait for the ends of Tasks and print their results.
-
-    Raises:
-        CliError: One of them did not succeed, or not all ended in time.
-    """
+def _follow(cluster: Cluster, created: Sequence[Object], sending: Sending) -> None:
+    """Wait for the ends of Tasks and print their results."""
+    style, color = sending.printing.output, sending.color
     names = [item["metadata"]["name"] for item in created]
-    finished = wait_for(cluster, names, is_finished, timeout=timeout, color=color)
+    finished = wait_for(cluster, names, is_finished, timeout=sending.seconds, color=color)
     if style is not Format.NAME:
         finished = [with_result(cluster, item) for item in finished]
-    print_results(finished, style)
+    _print_results(finished, style)
     error = outcome_of(finished)
     if error is not None:
         raise error
 
 
-def print_results(tasks: Sequence[Object], style: Format) -> None:
+def _print_results(tasks: Sequence[Object], style: Format) -> None:
     """Print the one result, or a line per Task; with `-o name` only names."""
     if style is Format.NAME:
         for task in tasks:

@@ -8,15 +8,15 @@ import typer
 
 from agentcorps.api.kinds import TASK
 from agentcorps.api.meta import ANNOTATION_RETRY_OF, LABEL_MANAGED_BY
-from agentcorps.cli import objects, submission
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document
 from agentcorps.cli.model import Object, is_finished, phase_of
 from agentcorps.cli.names import TaskNames
-from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
+from agentcorps.cli.options import Connection, Creation, Printing, ResultTo, Waiting, command
 from agentcorps.cli.output import bare_name
-from agentcorps.cli.waiting import parse_duration
+from agentcorps.cli.payloads import check_result_to
+from agentcorps.cli.submission import Sending, send
 
 EPILOG = """  agentcorps task retry report-1
   agentcorps task retry report-1 --name report-1-again --wait
@@ -36,14 +36,7 @@ class New:
         str | None,
         typer.Option("--name", metavar="NEW", help="Name of the one new Task; made up by default."),
     ] = None
-    result_to: Annotated[
-        str | None,
-        typer.Option(
-            "--result-to",
-            metavar="SECRET",
-            help="Secret for the result of the one new Task, if the old one's has its result.",
-        ),
-    ] = None
+    result_to: ResultTo = None
 
 
 def register(app: typer.Typer) -> None:
@@ -66,29 +59,18 @@ def retry(
     """Create new Tasks with the spec and labels of old ones, to be executed once more.
 
     A Task never leaves its end, so this makes another one; its annotation agentcorps.dev/retry-of
-    names the old. With --wait the results are printed, and exit codes are those of submit.
+    names the old. Where a Secret has the old one's result, name another one with --result-to. With
+    --wait the results are printed, and exit codes are those of submit.
     """
-    limit = None if waiting.timeout is None else parse_duration(waiting.timeout)
-    if waiting.wait and creation.dry_run is not DryRun.NONE:
-        raise InputError("--wait and --dry-run exclude each other")
+    sending = Sending.of(waiting, creation, printing, connection)
     if new.name is not None and len(names) > 1:
         raise InputError(f"--name fits one Task, not {len(names)}")
-    if new.result_to is not None and len(names) > 1:
-        raise InputError(f"--result-to fits one Task, not {len(names)}: each needs its own")
+    check_result_to(new.result_to, len(names))
     if new.name is not None and new.name == bare_name(names[0]):
         raise InputError("--name is that of the Task itself, which keeps its end: choose another")
-    color = not connection.no_color
-
-    def report(item: Object, verb: str) -> None:
-        if not waiting.wait:
-            objects.report(item, verb, printing, creation)
-
     with connect(connection) as cluster:
         olds = [cluster.get(TASK, bare_name(each)) for each in names]
-        documents = [again(old, new, force=force) for old in olds]
-        created = submission.submit(cluster, documents, creation.dry_run, report, color=color)
-        if waiting.wait:
-            submission.follow(cluster, created, printing.output, timeout=limit, color=color)
+        send(cluster, [again(old, new, force=force) for old in olds], sending)
 
 
 def again(old: Object, new: New, *, force: bool) -> Document:

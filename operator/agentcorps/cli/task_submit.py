@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from agentcorps.cli import objects, submission
 from agentcorps.cli.connection import connect
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document, parse_object, read_documents
 from agentcorps.cli.manifests import TaskSettings, task_from_input, task_from_manifest
-from agentcorps.cli.model import Object
 from agentcorps.cli.names import pool_option
-from agentcorps.cli.options import Connection, Creation, DryRun, Printing, Waiting, command
-from agentcorps.cli.payloads import input_reference
-from agentcorps.cli.waiting import parse_duration
+from agentcorps.cli.options import Connection, Creation, Printing, ResultTo, Waiting, command
+from agentcorps.cli.payloads import check_result_to, input_reference
+from agentcorps.cli.submission import Sending, send
 
 EPILOG = """  agentcorps task submit --pool summarizers --input '{"text": "..."}' --wait
   agentcorps task submit --pool summarizers --input-file inputs.jsonl
@@ -84,8 +82,7 @@ class Source:
             ]
         if settings.name is not None and len(tasks) > 1:
             raise InputError(f"--name fits one Task, not {len(tasks)}: use --generate-name")
-        if settings.result_to is not None and len(tasks) > 1:
-            raise InputError(f"--result-to fits one Task, not {len(tasks)}: each needs its own")
+        check_result_to(settings.result_to, len(tasks))
         return tasks
 
 
@@ -132,14 +129,7 @@ class Fields:
     ttl: Annotated[
         int | None, typer.Option("--ttl", help="Seconds after its end when a Task is deleted.")
     ] = None
-    result_to: Annotated[
-        str | None,
-        typer.Option(
-            "--result-to",
-            metavar="SECRET",
-            help="Name of a Secret that is created for the result, which then is not in the Task.",
-        ),
-    ] = None
+    result_to: ResultTo = None
     name: Annotated[
         str | None,
         typer.Option(
@@ -198,18 +188,7 @@ def submit(
     All of them are read and checked before the first is sent. With --wait one Task's result is
     printed as JSON, several Tasks' as one line each: {"name", "phase", "result"}.
     """
-    limit = None if waiting.timeout is None else parse_duration(waiting.timeout)
-    if waiting.wait and creation.dry_run is not DryRun.NONE:
-        raise InputError("--wait and --dry-run exclude each other")
+    sending = Sending.of(waiting, creation, printing, connection)
     documents = source.documents(task.settings())
-    color = not connection.no_color
-
-    def report(item: Object, verb: str) -> None:
-        if not waiting.wait:
-            objects.report(item, verb, printing, creation)
-
     with connect(connection) as cluster:
-        created = submission.submit(cluster, documents, creation.dry_run, report, color=color)
-        if not waiting.wait:
-            return
-        submission.follow(cluster, created, printing.output, timeout=limit, color=color)
+        send(cluster, documents, sending)

@@ -12,11 +12,13 @@ from agentcorps.core.records import Key
 from agentcorps.core.rollout import outdated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from agentcorps.core.records import AgentRecord, Now, PodRecord, PoolRecord
     from agentcorps.core.room import Room
     from agentcorps.core.state import State
+
+    Worth = tuple[int, float, float, str]
 
 DEFAULT_DRAIN_SECONDS: Final = 300
 """Time to drain of an Agent without a pool that could say so."""
@@ -41,16 +43,9 @@ def replicas(
 
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
     is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
-    what is busy; the newest first among equals. A drained agent is deleted. One that is quarantined
-    is drained too, and another takes its place once it is gone. With neither too many nor too few,
-    agents of an earlier template are replaced (see `rollout`).
-
-    An agent whose pod is stuck in its deletion is drained, and replaced at once under another name:
-    nobody knows when that pod will be gone. Beyond ``SPARE_REPLACEMENTS`` more stuck pods than
-    replicas there are no replacements: a cluster in which no pod ever ends must not fill up.
-
-    Where the quotas of the namespace leave less than the pool wants, it keeps to that; of what it
-    has too much, idle agents are drained, and busy ones stay for as long as they work.
+    what is busy; the newest first among equals. A drained agent is deleted. What is unfit is
+    drained, and replaced. With neither too many nor too few, agents of an earlier template are
+    replaced (see `rollout`).
 
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
@@ -69,38 +64,81 @@ def replicas(
     actions: list[CreateAgent | Drain | DeleteAgent] = list(_drained(state, agents, now))
     if pool is None or pool.deleting or pool.invalid:
         return actions
+    unfit = _unfit(state, pool, agents, now)
+    actions += unfit
+    leaving = {drain.agent for drain in unfit}
+    active = [a for a in agents if is_active(a, pool) and a.key not in leaving]
+    held = sum(agent.quarantined and _is_own(agent, pool) for agent in agents)
+
+    def worth(agent: AgentRecord) -> Worth:
+        return _worth(state, agent, now, first_hello)
+
+    steps = _to_number(state, pool, active, held, worth, now, room)
+    if steps is None:
+        old = outdated(state, pool, active, now, first_hello, worth)
+        steps = [Drain(agent.key, "Outdated") for agent in old]
+    return [*actions, *steps]
+
+
+def _unfit(
+    state: State, pool: PoolRecord, agents: Collection[AgentRecord], now: Now
+) -> list[Drain]:
+    """Return who leaves whatever the number: whose pod is stuck, and who is in quarantine.
+
+    An agent whose pod is stuck in its deletion is drained, and replaced at once under another name:
+    nobody knows when that pod will be gone. Beyond ``SPARE_REPLACEMENTS`` more stuck pods than
+    replicas there are no replacements: a cluster in which no pod ever ends must not fill up.
+    One that is quarantined is replaced once it is gone.
+    """
     stranded = _stranded(state, pool, agents, now)
-    actions += [Drain(key, "PodStuckTerminating") for key in sorted(stranded)]
-    sick = [agent for agent in agents if agent.quarantined and _is_own(agent, pool)]
-    actions += [
-        Drain(agent.key, "Quarantined")
-        for agent in sick
-        if agent.draining_since is None and agent.key not in stranded
+    sick = (
+        agent.key
+        for agent in agents
+        if agent.quarantined and _is_own(agent, pool) and agent.draining_since is None
+    )
+    return [
+        *(Drain(key, "PodStuckTerminating") for key in sorted(stranded)),
+        *(Drain(key, "Quarantined") for key in sick if key not in stranded),
     ]
-    active = [a for a in agents if is_active(a, pool) and a.key not in stranded]
+
+
+def _to_number(
+    state: State,
+    pool: PoolRecord,
+    active: Sequence[AgentRecord],
+    held: int,
+    worth: Callable[[AgentRecord], Worth],
+    now: Now,
+    room: Room | None,
+) -> list[CreateAgent | Drain] | None:
+    """Return the steps to the number of agents; None when there are as many as there should be.
+
+    Where the quotas of the namespace leave less than the pool wants, it keeps to that; of what it
+    has too much, idle agents are drained, and busy ones stay for as long as they work.
+
+    Args:
+        state: What was observed.
+        pool: The pool.
+        active: Its agents that stay.
+        held: Places that those in quarantine hold until they are gone: no pod beyond the target.
+        worth: Sort key: the agent that is missed least comes first.
+        now: This instant.
+        room: What the quotas of the namespace leave to the pool; None where there are none.
+    """
     target = state.targets.decided(pool)
     wanted = len(active) if target is None else target
     share = wanted if room is None else min(room.granted, wanted)
-    surplus = len(active) - wanted
-
-    def worth(agent: AgentRecord) -> tuple[int, float, float, str]:
-        return _worth(state, agent, now, first_hello)
-
-    if surplus > 0:
-        active.sort(key=worth)
-        actions += [Drain(agent.key, "ScaledDown") for agent in active[:surplus]]
-    elif len(active) > share:
+    if len(active) > wanted:
+        surplus = sorted(active, key=worth)[: len(active) - wanted]
+        return [Drain(agent.key, "ScaledDown") for agent in surplus]
+    if len(active) > share:
         lent = _idle(state, sorted(active, key=worth), now)
-        actions += [Drain(a.key, "QuotaReclaimed") for a in lent[: len(active) - share]]
-    elif len(active) < share:
-        # Until they are gone, those in quarantine hold their places: no pod beyond the target.
-        missing = max(0, share - len(active) - len(sick))
+        return [Drain(agent.key, "QuotaReclaimed") for agent in lent[: len(active) - share]]
+    if len(active) < share:
+        missing = max(0, share - len(active) - held)
         missing = missing if room is None else min(missing, room.creatable)
-        actions += [CreateAgent(pool.key, name) for name in _free_names(state, pool, missing)]
-    else:
-        old = outdated(state, pool, active, now, first_hello, worth)
-        actions += [Drain(agent.key, "Outdated") for agent in old]
-    return actions
+        return [CreateAgent(pool.key, name) for name in _free_names(state, pool, missing)]
+    return None
 
 
 def at_rest(state: State, pool_key: Key) -> bool:
@@ -215,9 +253,7 @@ def _drained(state: State, agents: Iterable[AgentRecord], now: Now) -> Iterator[
             yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "DrainTimeout")
 
 
-def _worth(
-    state: State, agent: AgentRecord, now: Now, first_hello: float | None
-) -> tuple[int, float, float, str]:
+def _worth(state: State, agent: AgentRecord, now: Now, first_hello: float | None) -> Worth:
     """Return a sort key: the agent that is missed least comes first."""
     if state.bound_to(agent.key):
         use = 2

@@ -25,8 +25,8 @@ class Scaled(NamedTuple):
     """As `status.decisions` has them, the newest last."""
 
 
-class ScalingStatus(NamedTuple):
-    """The autoscaler's part of a status."""
+class StatusPart(NamedTuple):
+    """What one matter adds to a status."""
 
     fields: dict[str, Any]
     conditions: list[dict[str, Any]]
@@ -53,13 +53,13 @@ def changed(
     return (*before, change)[-MAX_DECISIONS_KEPT:]
 
 
-def scaling_status(pool: PoolRecord, scaled: Scaled | None, mark: Stamp) -> ScalingStatus:
+def scaling_status(pool: PoolRecord, scaled: Scaled | None, mark: Stamp) -> StatusPart:
     """Return what the status of a pool tells of its autoscaler.
 
     What the last leader told stands until this one has decided.
     """
     if pool.scaling is None:
-        return ScalingStatus({"limitedBy": LimitedBy.NONE.value}, [])
+        return StatusPart({"limitedBy": LimitedBy.NONE.value}, [])
     if scaled is None:
         told = {
             name: pool.status[name]
@@ -67,7 +67,7 @@ def scaling_status(pool: PoolRecord, scaled: Scaled | None, mark: Stamp) -> Scal
             if name in pool.status
         }
         known = mark.before.get(ConditionType.SCALING_ACTIVE)
-        return ScalingStatus(told, [] if known is None else [dict(known)])
+        return StatusPart(told, [] if known is None else [dict(known)])
     decision = scaled.decision
     reason, message = "Scaling", ""
     if decision.paused:
@@ -89,4 +89,4 @@ def scaling_status(pool: PoolRecord, scaled: Scaled | None, mark: Stamp) -> Scal
     }
     if scaled.changes:
         fields["decisions"] = list(scaled.changes)
-    return ScalingStatus(fields, [active])
+    return StatusPart(fields, [active])

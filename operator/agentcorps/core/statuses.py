@@ -14,11 +14,12 @@ from agentcorps.core.assessment import Assessment, Standing, assess, own_pod, ow
 from agentcorps.core.conditions import DRAINING, Verdict
 from agentcorps.core.quarantine import quarantine
 from agentcorps.core.scaling import is_active
-from agentcorps.core.scaling_status import Scaled, scaling_status
+from agentcorps.core.scaling_status import Scaled, StatusPart, scaling_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentcorps.core.conditions import Stamp
     from agentcorps.core.records import AgentRecord, Key, Now, PoolRecord
     from agentcorps.core.room import Room
     from agentcorps.core.state import State
@@ -233,41 +234,46 @@ def pool_status(
     pool = state.pools[key]
     agents = [agent for agent in state.agents_of(key) if agent.pool_uid == pool.uid]
     views = {agent.key: seen.get(agent.key) or view(state, agent, now, memory) for agent in agents}
-    phases = Counter(one.phase for one in views.values())
-    current = [a for a in agents if not a.deleting and a.template_hash == pool.template_hash]
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
-    refusal = memory.refused_agents.get(key)
-    rest = memory.resting_agents.get(pool.edition)
     target, room = state.targets.of(pool), memory.rooms.get(key)
     limit = None if room is None else _quota_limit(room)
+    refusal, rest = memory.refused_agents.get(key), memory.resting_agents.get(pool.edition)
     verdict = _pool_verdict(pool, target, agents, views, refusal, rest, limit)
     scaled = scaling_status(pool, memory.scaled.get(pool.uid), mark)
-    found = [*conditions.standard(verdict, mark), *scaled.conditions]
-    status = {
+    quotas = StatusPart({}, []) if limit is None else _quota_status(limit, mark)
+    return {
         "observedGeneration": pool.generation,
+        **_numbers(pool, agents, views),
+        "targetReplicas": target,
+        **scaled.fields,
+        **quotas.fields,
+        "queuedTasks": state.queued(key),
+        "runningTasks": state.running(key),
+        "selector": selector(key.name),
+        "conditions": [
+            *conditions.standard(verdict, mark),
+            *scaled.conditions,
+            *quotas.conditions,
+        ],
+    }
+
+
+def _numbers(
+    pool: PoolRecord, agents: Sequence[AgentRecord], views: Mapping[Key, View]
+) -> dict[str, int]:
+    """Return how many agents of a pool are in which phase, and of its present template."""
+    phases = Counter(one.phase for one in views.values())
+    return {
         "replicas": len(agents),
         "readyReplicas": phases[AgentPhase.IDLE] + phases[AgentPhase.BUSY],
         "idleReplicas": phases[AgentPhase.IDLE],
         "busyReplicas": phases[AgentPhase.BUSY],
         "drainingReplicas": phases[AgentPhase.DRAINING],
-        "updatedReplicas": len(current),
+        "updatedReplicas": sum(
+            not agent.deleting and agent.template_hash == pool.template_hash for agent in agents
+        ),
         "unhealthyReplicas": phases[AgentPhase.UNHEALTHY] + phases[AgentPhase.FAILED],
-        "targetReplicas": target,
-        **scaled.fields,
-        "queuedTasks": state.queued(key),
-        "runningTasks": state.running(key),
-        "selector": selector(key.name),
-        "conditions": found,
     }
-    if limit is not None:
-        limited = ConditionType.QUOTA_LIMITED
-        found.append(
-            conditions.condition(limited, limit.reason, limit.message, mark, holds=limit.holds)
-        )
-        status["grantedReplicas"] = limit.share
-        if limit.holds:
-            status["limitedBy"] = LimitedBy.QUOTA.value
-    return status
 
 
 class _Limit(NamedTuple):
@@ -285,6 +291,17 @@ def _quota_limit(room: Room) -> _Limit:
         return _Limit(room.granted, "WithinQuota", "", holds=False)
     message = f"its share is {room.granted} of {room.wanted} agents, by {room.short_of}"
     return _Limit(room.granted, "ShareExhausted", message, holds=True)
+
+
+def _quota_status(limit: _Limit, mark: Stamp) -> StatusPart:
+    """Return what the status of a pool tells of the quotas that it lives by."""
+    told: dict[str, Any] = {"grantedReplicas": limit.share}
+    if limit.holds:
+        told["limitedBy"] = LimitedBy.QUOTA.value
+    limited = ConditionType.QUOTA_LIMITED
+    return StatusPart(
+        told, [conditions.condition(limited, limit.reason, limit.message, mark, holds=limit.holds)]
+    )
 
 
 def _pool_verdict(
