@@ -28,9 +28,7 @@ NOT_LEASES = r"^(?!.*/leases)"
 
 def all_well(stage: Stage, replica: Replica) -> None:
     """Wait for the end of all tasks and judge it."""
-    ends = stage.ended()
-    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
-    assert stage.breaches() == []
+    stage.flawless()
     assert replica.process.running
 
 
@@ -54,9 +52,7 @@ def test_lost_answers_change_nothing(stage: Stage, row: Row, references: Referen
 @pytest.mark.scenario("12", "Every connection for writes waits for its answer")
 def test_slow_writes_do_not_cost_the_lease(stage: Stage, row: Row) -> None:
     """A leader whose writes all wait for longer than the Lease may goes on leading."""
-    replica = stage.lead()
-    stage.crew(1, slots=100)
-    stage.settled()
+    replica = stage.staffed(1, slots=100)
     slow = Rule(delaying(6), ("PATCH",), r"/tasks/", times=80)
     with replica.faults.injecting(slow):
         stage.submit(80)
@@ -71,9 +67,7 @@ def test_a_server_that_asks_for_time_gets_it(
     stage: Stage, row: Row, references: References
 ) -> None:
     """Within the seconds that a 429 names, the same object is not asked for again."""
-    replica = stage.lead()
-    stage.crew(2)
-    stage.settled()
+    replica = stage.staffed(2)
     slow = Rule(answering(429, retry_after=3), ("PATCH",), r"/tasks/", times=6)
     with replica.faults.injecting(slow):
         stage.submit(6, sleep=0.1)
@@ -146,9 +140,7 @@ def test_an_editor_of_labels_only_costs_time(
     stage: Stage, row: Row, references: References
 ) -> None:
     """Somebody labels all tasks without pause: every bind and every result wins in the end."""
-    replica = stage.lead()
-    stage.crew(3)
-    stage.settled()
+    replica = stage.staffed(3)
     edits = 0
 
     def edit() -> None:

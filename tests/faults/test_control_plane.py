@@ -13,7 +13,7 @@ from support.fault_table import Row
 from support.poll import until
 from support.raw_api import RawApiError
 from support.reference import References
-from support.stage import AGENTS, POOL, POOLS, Stage
+from support.stage import AGENTS, POOL, POOLS, Replica, Stage
 from support.watcher import PODS, TASKS
 
 HELD = ["I1", "I2", "I3", "I8", "X"]
@@ -44,11 +44,9 @@ def caught_up(stage: Stage) -> float:
     began = time.monotonic()
     until(lambda: answering(stage), "API server", every=0.1)
     stage.submit(5, "after", sleep=0.05)
-    stage.ended(stage.created, seconds=90)
+    stage.ended(seconds=90)
     seconds = time.monotonic() - began
-    ends = stage.ended()
-    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
-    assert stage.breaches() == []
+    stage.flawless()
     return seconds
 
 
@@ -60,9 +58,7 @@ def test_a_restart_of_the_api_server_costs_less_than_a_minute(
     server = component(kubeconfig, "kube-apiserver")
     replica = stage.lead()
     standby = stage.stand_by()
-    stage.crew(3, 2)
-    stage.submit(30, sleep=2)
-    stage.running(["t0", "t1", "t2"])
+    stage.busy(3, 30, slots=2, sleep=2)
     server.restart()
     revive(stage)
     row.recovered = caught_up(stage)
@@ -86,6 +82,13 @@ def revive(stage: Stage) -> None:
     stage.on_wait = look
 
 
+def gives_up_once(stage: Stage, replica: Replica) -> None:
+    """Wait until the leader has ended, start it again, and wait until the agents have finished."""
+    assert replica.process.wait(60) == 1
+    replica.process.launch()
+    until(lambda: all(one.ended < float("inf") for one in stage.ledger.executions), "end of work")
+
+
 @pytest.mark.scenario("6", "API server away for longer than the Lease")
 @pytest.mark.timeout(EXTENT.outage_seconds + 600)
 def test_an_outage_ends_the_leader_once_and_agents_go_on(
@@ -93,15 +96,9 @@ def test_an_outage_ends_the_leader_once_and_agents_go_on(
 ) -> None:
     """One exit, then alive and not ready; the agents finish, keep results and deliver them."""
     replica = stage.lead()
-    stage.crew(3)
-    stage.submit(3, sleep=8)
-    stage.running(["t0", "t1", "t2"])
+    stage.busy(3, 3, sleep=8)
     with replica.faults.down():
-        assert replica.process.wait(60) == 1
-        replica.process.launch()
-        until(
-            lambda: all(one.ended < float("inf") for one in stage.ledger.executions), "end of work"
-        )
+        gives_up_once(stage, replica)
         until(lambda: replica.process.probe("healthz") == [], "living probe")
         over = time.monotonic() + EXTENT.outage_seconds
         while time.monotonic() < over:
@@ -121,15 +118,9 @@ def test_a_mute_api_server_ends_the_leader_once(
 ) -> None:
     """Silence instead of refusal: the leader gives up by its own clock and comes back once."""
     replica = stage.lead()
-    stage.crew(2)
-    stage.submit(2, sleep=6)
-    stage.running(["t0", "t1"])
+    stage.busy(2, 2, sleep=6)
     with replica.faults.mute():
-        assert replica.process.wait(60) == 1
-        replica.process.launch()
-        until(
-            lambda: all(one.ended < float("inf") for one in stage.ledger.executions), "end of work"
-        )
+        gives_up_once(stage, replica)
     row.recovered = caught_up(stage)
     assert references.unlike(stage, DISTURBANCES) == []
     row.faults, row.invariants = "every request unanswered", HELD
@@ -142,9 +133,7 @@ def test_a_restart_of_etcd_loses_nothing(
     """SIGKILL of etcd under load, and a new one at once."""
     etcd = component(kubeconfig, "etcd")
     stage.lead()
-    stage.crew(3, 2)
-    stage.submit(30, sleep=1)
-    stage.running(["t0", "t1", "t2"])
+    stage.busy(3, 30, slots=2, sleep=1)
     revive(stage)
     etcd.restart()
     row.recovered = caught_up(stage)
@@ -183,9 +172,7 @@ def test_a_wrong_clock_changes_nothing(
     wrong = stage.prepare(PYTHONPATH=path)
     wrong.process.start()
     right = stage.stand_by()
-    stage.crew(2, 2)
-    stage.submit(2, "long", sleep=10, timeoutSeconds=60)
-    stage.running(["long0", "long1"])
+    stage.busy(2, 2, 2, "long", sleep=10, timeoutSeconds=60)
     stage.submit(10, sleep=0.1)
     assert wrong.process.stop() == 0
     until(lambda: right.process.leading, "successor")
@@ -222,9 +209,7 @@ def test_a_namespace_goes_without_the_operator(stage: Stage, row: Row) -> None:
 def test_pods_of_an_earlier_agent_are_not_adopted(stage: Stage, row: Row, kubeconfig: Path) -> None:
     """Pool and agents are made anew under their names: the old pods get no task, and then go."""
     controllers = component(kubeconfig, "kube-controller-manager")
-    replica = stage.lead()
-    stage.crew(2)
-    stage.settled()
+    replica = stage.staffed(2)
     old = pods(stage)
     replica.process.kill()
     with controllers.paused():  # nobody collects what lost its owner

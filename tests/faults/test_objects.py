@@ -204,9 +204,7 @@ def _stored(stage: Stage, bad: list[tuple[str, Json]]) -> bool:
 @pytest.mark.scenario("33", "Poison in annotations, labels and status")
 def test_poison_in_one_object_holds_nobody_up(stage: Stage, row: Row) -> None:
     """Foreign hands write nonsense into status and metadata: the others work, no step fails."""
-    replica = stage.lead()
-    stage.crew(2)
-    stage.settled()
+    replica = stage.staffed(2)
     stage.submit(1, "poisoned", sleep=1)
     stage.submit(10, sleep=0.1)
     poison = {"agentcorps.dev/nonsense": "\\u0000{{}}" * 1000, "kopf.zalando.org/last": "]["}
@@ -271,7 +269,5 @@ def test_a_crd_that_goes_and_comes_back_is_served_again(
 
     until(done, "end of the new tasks", seconds=120)
     assert replica.process.running
-    ends = stage.ended(names)
-    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
-    assert stage.breaches() == []
+    stage.flawless(names)
     row.faults, row.invariants = "CRD of Task deleted under load", ["I1", "I3", "I6", "I7"]

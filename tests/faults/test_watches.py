@@ -24,13 +24,6 @@ HELD = ["I1", "I3", "I8", "X"]
 WATCHES = r"watch=true"
 
 
-def worked(stage: Stage) -> None:
-    """Wait for the end of all tasks, each in its first attempt."""
-    ends = stage.ended()
-    assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
-    assert stage.breaches() == []
-
-
 @pytest.mark.scenario("13", "Watches cut again and again")
 def test_watches_that_are_cut_miss_nothing(stage: Stage, row: Row) -> None:
     """Everything that is open is broken off every quarter of a second under load."""
@@ -45,16 +38,14 @@ def test_watches_that_are_cut_miss_nothing(stage: Stage, row: Row) -> None:
 
     stage.on_wait = cut
     stage.submit(60, sleep=0.2)
-    worked(stage)
+    stage.flawless()
     row.faults, row.invariants = f"{cuts} cuts", HELD
 
 
 @pytest.mark.scenario("13", "Half-open watches, silent")
 def test_a_silent_watch_is_noticed(stage: Stage, row: Row) -> None:
     """Watches stay open and say nothing, new ones too: what happened is seen within 90 s."""
-    replica = stage.lead()
-    stage.crew(2)
-    stage.settled()
+    replica = stage.staffed(2)
     with replica.faults.watching(silent):
         until(lambda: _watches(stage) >= 4, "new watches")
         began = time.monotonic()
@@ -62,7 +53,7 @@ def test_a_silent_watch_is_noticed(stage: Stage, row: Row) -> None:
         stage.ended(seconds=90)
     row.recovered = time.monotonic() - began
     assert row.recovered <= 90
-    worked(stage)
+    stage.flawless()
     row.faults, row.invariants = "all watches silent", HELD
 
 
@@ -70,9 +61,7 @@ def test_a_silent_watch_is_noticed(stage: Stage, row: Row) -> None:
 @pytest.mark.scenario("14", "410 Gone, with deletes meanwhile")
 def test_a_relist_finds_what_was_deleted_meanwhile(stage: Stage, row: Row) -> None:
     """Tasks are deleted unseen, then comes 410: none is bound, a running one stops."""
-    replica = stage.lead()
-    stage.crew(2)
-    stage.settled()
+    replica = stage.staffed(2)
     stage.submit(2, "busy", sleep=60)
     stage.running(["busy0", "busy1"])
     waiting = stage.submit(10, "waiting")
@@ -114,7 +103,7 @@ def test_strange_watches_do_no_harm(stage: Stage, row: Row, what: str, fault: Wa
         replica.process.start()
         stage.crew(3)
         stage.submit(40, sleep=0.1)
-        worked(stage)
+        stage.flawless()
     began = time.monotonic()
     stage.settled()
     row.recovered = time.monotonic() - began
@@ -126,9 +115,7 @@ def test_only_the_last_size_of_a_pool_counts(
     stage: Stage, row: Row, references: References
 ) -> None:
     """Unseen, a pool goes from one over three to two agents: two it has in the end, and rests."""
-    replica = stage.lead()
-    stage.crew(1)
-    stage.settled()
+    replica = stage.staffed(1)
     unseen = Rule(answering(503), ("GET",), "/agentpools")
     pool = f"{POOLS.format(stage.namespace)}/{POOL}"
     with replica.faults.injecting(unseen):
@@ -151,7 +138,7 @@ def test_no_decision_rests_on_an_old_list(stage: Stage, row: Row) -> None:
     replica = stage.lead()
     stage.crew(1)
     stage.submit(2)
-    worked(stage)
+    stage.flawless()
     lists = [
         call.path
         for call in replica.faults.calls

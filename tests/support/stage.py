@@ -141,6 +141,20 @@ class Stage:
         for number in range(replicas):
             self.agent(f"{name}-{number}", slots)
 
+    def staffed(self, replicas: int, slots: int = 1) -> Replica:
+        """Start a leader and a crew, and wait until all its agents are ready."""
+        replica = self.lead()
+        self.crew(replicas, slots)
+        self.settled()
+        return replica
+
+    def busy(
+        self, replicas: int, tasks: int, slots: int = 1, prefix: str = "t", **spec: Any
+    ) -> None:
+        """Run a crew and submit tasks, and wait until as many are worked on as there are agents."""
+        self.crew(replicas, slots)
+        self.running(self.submit(tasks, prefix, **spec)[:replicas])
+
     def agent(self, pod: str, slots: int = 1, gateway: Gateway | None = None) -> LiveAgent:
         """Run an agent in the name of a pod, once that is there; by default on the leader."""
         self.wait(lambda: self.there(f"{PODS.format(self.namespace)}/{pod}"), f"pod {pod}")
@@ -222,6 +236,17 @@ class Stage:
         except AssertionError as error:
             phases = dict(self.phases(wanted))
             raise AssertionError(f"not all tasks ended: {phases}; {error}") from error
+
+    def flawless(self, names: Iterable[str] | None = None) -> dict[str, Sight]:
+        """Wait for the end of tasks as `ended` does, and judge it.
+
+        Raises:
+            AssertionError: One did not succeed in its first attempt, or something was broken.
+        """
+        ends = self.ended(names)
+        assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
+        assert self.breaches() == []
+        return ends
 
     def wait(self, probe: Callable[[], Result | None], what: str, *, seconds: float = 90) -> Result:
         """Wait until ``probe`` answers something truthy, and return that; see ``until``.
