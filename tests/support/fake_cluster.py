@@ -105,7 +105,11 @@ class FakeCluster:
             raise NotFound(str(key))
         if resource_version not in {None, int(known["metadata"]["resourceVersion"])}:
             raise Conflict(str(key))
-        self._write("delete", kind, key, lambda: self.objects.pop((kind, key)))
+        self._write("delete", kind, key, lambda: self.end(kind, key))
+
+    def end(self, kind: Kind, key: Key) -> Object:
+        """What a delete does; returns the object."""
+        return self.objects.pop((kind, key))
 
     async def list_objects(
         self, kind: Kind, namespaces: Sequence[str], *, metadata_only: bool = False

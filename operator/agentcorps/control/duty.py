@@ -6,15 +6,17 @@ lack what the predecessor did last: agents would be told to drop what is theirs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from agentcorps.control.relay import Answer, Relay
 from agentcorps.ports import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
 
+    from agentcorps.control.relay import Verb
     from agentcorps.core.records import Key
-    from agentcorps.ports import Cluster, Kind, Leadership, Object
+    from agentcorps.ports import Cluster, Kind, Leadership
 
 
 class Duty:
@@ -40,7 +42,7 @@ class Duty:
         self._caught_up = True
 
 
-class DutifulCluster:
+class DutifulCluster(Relay):
     """A ``ports.Cluster`` that begins no write unless this process leads.
 
     A process that was paused past its Lease goes on where it was, and takes every agent for silent:
@@ -49,44 +51,17 @@ class DutifulCluster:
 
     def __init__(self, cluster: Cluster, duty: Leadership) -> None:
         """Reads go through at any time."""
-        self._cluster = cluster
+        super().__init__(cluster)
         self._duty = duty
 
-    async def get(self, kind: Kind, key: Key) -> Object:
-        """See ports.Cluster."""
-        return await self._cluster.get(kind, key)
-
-    async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
-        """See ports.Cluster."""
-        self._require()
-        return await self._cluster.create(kind, namespace, body)
-
-    async def replace(self, kind: Kind, key: Key, body: Object) -> Object:
-        """See ports.Cluster."""
-        self._require()
-        return await self._cluster.replace(kind, key, body)
-
-    async def replace_status(
-        self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
-    ) -> Object:
-        """See ports.Cluster."""
-        self._require()
-        return await self._cluster.replace_status(kind, key, resource_version, status)
-
-    async def delete(
-        self,
-        kind: Kind,
-        key: Key,
-        *,
-        uid: str,
-        resource_version: int | None = None,
-        grace_seconds: int | None = None,
-    ) -> None:
-        """See ports.Cluster."""
-        self._require()
-        await self._cluster.delete(
-            kind, key, uid=uid, resource_version=resource_version, grace_seconds=grace_seconds
-        )
+    async def pass_on(
+        self, verb: Verb, kind: Kind, key: Key, ask: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """See Relay."""
+        del kind, key
+        if verb != "get":
+            self._require()
+        return await ask()
 
     def _require(self) -> None:
         if not self._duty.leading:
