@@ -17,7 +17,6 @@ from agentcorps.adapters.kube import KubeCluster
 from agentcorps.adapters.lease import LeaseElector, LeaseTimes
 from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.names import DEFAULT_AGING_SECONDS
-from agentcorps.control.agent_calls import AgentCalls
 from agentcorps.control.agent_reports import AgentReports
 from agentcorps.control.agent_sessions import AgentSessions
 from agentcorps.control.apply import TaskApplier
@@ -47,6 +46,7 @@ from agentcorps.core import wire
 from agentcorps.core.payloads import Access
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.state import State
+from agentcorps.gateway.calls import AgentCalls
 from agentcorps.handlers.fleet import register
 from agentcorps.handlers.thread import KopfThread
 from agentcorps.ports import Kind

@@ -226,7 +226,7 @@ class ControlRoom:
         self, who: PodIdentity, instance: str = INSTANCE, *running: TaskRef, slots: int = 1
     ) -> Any:
         """An agent says hello."""
-        return await self.calls.hello(
+        return await self.calls.sessions.hello(
             who,
             HelloRequest(protocol_version=1, instance=instance, slots=slots, running=list(running)),
         )
@@ -240,7 +240,7 @@ class ControlRoom:
         free: int = 1,
     ) -> NextResponse | None:
         """An agent polls."""
-        return await self.calls.next(
+        return await self.calls.sessions.next(
             who, NextRequest(instance=instance, free=free, wait=wait, running=list(running))
         )
 

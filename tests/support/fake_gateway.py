@@ -31,7 +31,7 @@ from agentcorps.api.protocol import (
 )
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.core.records import Key
-from agentcorps.gateway import Listener, build_app, serve, tls_context
+from agentcorps.gateway import AgentCalls, Listener, build_app, serve, tls_context
 from agentcorps.gateway.crowd import MOST_STRANGERS
 from agentcorps.gateway.limits import Limits
 from agentcorps.ports import PodIdentity
@@ -122,6 +122,11 @@ class FakeSessions:
     withdrawn: int = 0
     """Polls whose connection went away."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def answering(self) -> AgentCalls:
+        """These as what the gateway calls."""
+        return AgentCalls(sessions=self, reports=self, goodbyes=self)
 
     def bodies(self, name: str) -> list[Any]:
         """Bodies of all calls of a name, in order."""
@@ -280,7 +285,7 @@ class FakeGateway:
         """Listen; on the same port as before, if it listened before."""
         self.limits = Limits(strangers=strangers)
         app = build_app(
-            self.sessions,
+            self.sessions.answering,
             self.identities,
             self.leadership,
             self.limits,

@@ -140,7 +140,7 @@ async def test_an_agent_never_holds_more_tasks_than_its_slots() -> None:
     ref = await bound(room, who)
     async with assigning(room):
         assert await room.poll(who, ref, wait=0.2, free=40) is None
-        await room.calls.complete(who, ref, result())
+        await room.calls.reports.complete(who, ref, result())
         answer = await room.poll(who)
     assert answer is not None
     assert len(answer.tasks) == 1
@@ -165,7 +165,7 @@ async def test_cancelling_a_running_task_answers_the_open_poll() -> None:
     assert answer.cancel == [ref]
     assert room.status()["phase"] == "Cancelled"
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, ref, result())
+        await room.calls.reports.complete(who, ref, result())
     assert refused.value.status == 409
 
 
@@ -192,7 +192,7 @@ async def test_finished_tasks_leave_after_their_ttl() -> None:
     who = room.add_agent()
     await room.hello(who)
     room.add_task(ttlSecondsAfterFinished=60)
-    await room.calls.complete(who, await bound(room, who), result())
+    await room.calls.reports.complete(who, await bound(room, who), result())
     room.clock.advance(59)
     await room.settle()
     assert (Kind.TASK, Key(NAMESPACE, "task")) in room.cluster.objects

@@ -55,7 +55,7 @@ async def test_a_write_that_fails_after_its_agent_hung_up_is_not_lost_from_sight
         raise RuntimeError("a mistake")
 
     monkeypatch.setattr(TaskWrites, "_send", fail)
-    report = asyncio.create_task(room.calls.complete(who, ref, result()))
+    report = asyncio.create_task(room.calls.reports.complete(who, ref, result()))
     await asyncio.sleep(0)
     report.cancel()
     await asyncio.gather(report, return_exceptions=True)
@@ -77,7 +77,7 @@ async def test_a_success_in_time_lifts_the_suspension_of_an_agent() -> None:
     for _ in range(FAILURES_IN_A_ROW):
         blame(room.state, room.remembered, agent)
     assert room.state.sessions[who.pod].suspended
-    await room.calls.complete(who, good, result())
+    await room.calls.reports.complete(who, good, result())
     assert not room.state.sessions[who.pod].suspended
 
 
@@ -91,7 +91,7 @@ async def test_a_report_is_a_sign_of_life_of_its_own_process_only() -> None:
     heard = room.state.sessions[who.pod].last_seen
     room.clock.advance(12)
     with pytest.raises(ProtocolError):
-        await room.calls.complete(who, ref, result(instance="instance-two"))
+        await room.calls.reports.complete(who, ref, result(instance="instance-two"))
     assert room.state.sessions[who.pod].last_seen == heard
-    await room.calls.complete(who, ref, result())
+    await room.calls.reports.complete(who, ref, result())
     assert room.state.sessions[who.pod].last_seen == heard + 12

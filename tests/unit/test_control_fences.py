@@ -22,9 +22,9 @@ async def test_completing_writes_the_result_once_and_may_be_repeated() -> None:
     await room.hello(who)
     room.add_task()
     ref = await bound(room, who)
-    await room.calls.complete(who, ref, result({"sum": 3}))
+    await room.calls.reports.complete(who, ref, result({"sum": 3}))
     writes = len(room.cluster.writes)
-    await room.calls.complete(who, ref, result({"sum": 3}))
+    await room.calls.reports.complete(who, ref, result({"sum": 3}))
     assert len(room.cluster.writes) == writes == 2
     assert room.status()["phase"] == "Succeeded"
     assert room.status()["result"] == {"sum": 3}
@@ -41,7 +41,7 @@ async def test_another_process_in_the_pod_makes_the_old_ones_task_lost() -> None
     new = await bound(room, who, OTHER)
     assert (new.attempt, room.status()["failures"]) == (2, 1)
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, old, result())
+        await room.calls.reports.complete(who, old, result())
     assert refused.value.status == 409
 
 
@@ -59,7 +59,7 @@ async def test_a_pod_that_is_gone_requeues_its_task_and_its_late_report_is_refus
     assert room.status()["agentName"] == "crew-1"
     assert "Requeued" in room.notes.reasons()
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(first, ref, result())
+        await room.calls.reports.complete(first, ref, result())
     assert refused.value.status == 401
 
 
@@ -69,11 +69,11 @@ async def test_retries_end_with_the_limit() -> None:
     who = room.add_agent()
     await room.hello(who)
     room.add_task(retry={"limit": 1})
-    await room.calls.fail(who, await bound(room, who), failure())
+    await room.calls.reports.fail(who, await bound(room, who), failure())
     room.clock.advance(10)
     ref = await bound(room, who)
     assert ref.attempt == 2
-    await room.calls.fail(who, ref, failure())
+    await room.calls.reports.fail(who, ref, failure())
     assert (room.status()["phase"], room.status()["failures"]) == ("Failed", 2)
 
 
@@ -83,7 +83,9 @@ async def test_a_failure_that_cannot_be_retried_ends_the_task_with_its_reason() 
     who = room.add_agent()
     await room.hello(who)
     room.add_task()
-    await room.calls.fail(who, await bound(room, who), failure("InputInvalid", retryable=False))
+    await room.calls.reports.fail(
+        who, await bound(room, who), failure("InputInvalid", retryable=False)
+    )
     assert (room.status()["phase"], room.status()["reason"]) == ("Failed", "InputInvalid")
 
 
@@ -118,7 +120,7 @@ async def test_a_deleted_task_is_cancelled_at_its_agent_and_its_report_is_unknow
     assert answer is not None
     assert answer.cancel == [ref]
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, ref, result())
+        await room.calls.reports.complete(who, ref, result())
     assert refused.value.status == 404
 
 
@@ -131,7 +133,7 @@ async def test_a_report_of_a_foreign_task_is_refused() -> None:
     room.add_task()
     ref = await bound(room, owner)
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(thief, ref, result())
+        await room.calls.reports.complete(thief, ref, result())
     assert refused.value.status == 403
     assert room.status()["phase"] == "Running"
 
@@ -143,7 +145,7 @@ async def test_goodbye_gives_tasks_back_without_spending_a_retry() -> None:
     await room.hello(who)
     room.add_task()
     await bound(room, who)
-    await room.calls.goodbye(who, GoodbyeRequest(instance=INSTANCE))
+    await room.calls.goodbyes.goodbye(who, GoodbyeRequest(instance=INSTANCE))
     assert (room.status()["phase"], room.status()["failures"]) == ("Queued", 0)
 
 
@@ -154,7 +156,7 @@ async def test_goodbye_ends_a_task_that_must_run_at_most_once() -> None:
     await room.hello(who)
     room.add_task(retry={"limit": 0})
     await bound(room, who)
-    await room.calls.goodbye(who, GoodbyeRequest(instance=INSTANCE))
+    await room.calls.goodbyes.goodbye(who, GoodbyeRequest(instance=INSTANCE))
     assert room.status()["phase"] == "Failed"
 
 
@@ -166,7 +168,7 @@ async def test_a_result_over_the_limit_is_refused_and_the_task_goes_on() -> None
     room.add_task()
     ref = await bound(room, who)
     with pytest.raises(ProtocolError, match="65536") as refused:
-        await room.calls.complete(who, ref, result("x" * 70_000))
+        await room.calls.reports.complete(who, ref, result("x" * 70_000))
     assert refused.value.status == 413
     assert room.status()["phase"] == "Running"
 
@@ -181,9 +183,9 @@ async def test_a_result_that_could_not_be_stored_is_answered_503_and_taken_later
     for _ in range(8):
         room.cluster.fail("status", Conflict("somebody edits labels"))
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, ref, result())
+        await room.calls.reports.complete(who, ref, result())
     assert refused.value.status == 503
-    await room.calls.complete(who, ref, result())
+    await room.calls.reports.complete(who, ref, result())
     assert room.status()["phase"] == "Succeeded"
 
 
@@ -201,7 +203,7 @@ async def test_a_new_leader_waits_for_running_tasks_and_takes_their_results() ->
     answer = await after.hello(who, INSTANCE, ref)
     assert (answer.epoch, answer.drop) == (8, [])
     await after.settle()
-    await after.calls.complete(who, ref, result())
+    await after.calls.reports.complete(who, ref, result())
     assert (after.status()["phase"], after.status()["attempt"]) == ("Succeeded", 1)
 
 
@@ -214,7 +216,7 @@ async def test_a_report_needs_no_hello_after_a_takeover() -> None:
     ref = await bound(before, who)
     after = ControlRoom(before.cluster)
     adopt(after)
-    await after.calls.complete(who, ref, result())
+    await after.calls.reports.complete(who, ref, result())
     assert after.status()["phase"] == "Succeeded"
 
 

@@ -74,7 +74,7 @@ async def test_a_busy_agent_finishes_before_it_is_deleted() -> None:
     await grow(room)
     assert names(room, Kind.AGENT) == ["crew-0"]
     report = CompleteRequest(instance=INSTANCE, result=1)
-    answer = await room.calls.complete(who, TaskRef(uid=uid, attempt=1), report)
+    answer = await room.calls.reports.complete(who, TaskRef(uid=uid, attempt=1), report)
     assert answer.drain
     await grow(room)
     assert names(room, Kind.AGENT) == []

@@ -30,7 +30,7 @@ async def fail_tasks(room: ControlRoom, who: PodIdentity, count: int) -> None:
     """Let tasks fail on an agent for good, one after the other."""
     for number in range(count):
         room.add_task(f"task-{number}")
-        await room.calls.fail(who, await bound(room, who), failure(retryable=False))
+        await room.calls.reports.fail(who, await bound(room, who), failure(retryable=False))
 
 
 def told(room: ControlRoom, reason: str) -> Note:
@@ -94,7 +94,7 @@ async def test_a_goodbye_tells_its_story() -> None:
     who = await connected(room)
     room.add_task()
     await bound(room, who)
-    await room.calls.goodbye(who, GoodbyeRequest(instance=INSTANCE))
+    await room.calls.goodbyes.goodbye(who, GoodbyeRequest(instance=INSTANCE))
     assert "AgentStopped: the agent said goodbye; attempt 2" in told(room, "Requeued").message
     assert room.status()["failures"] == 0
 
@@ -135,7 +135,7 @@ async def test_a_reason_that_is_not_named_ends_the_task() -> None:
     room = ControlRoom()
     who = await connected(room)
     room.add_task(retry={"limit": 5, "reasons": ["AgentLost"]})
-    await room.calls.fail(who, await bound(room, who), failure())
+    await room.calls.reports.fail(who, await bound(room, who), failure())
     assert (room.status()["phase"], room.status()["reason"]) == ("Failed", "AgentError")
     assert "retry.reasons does not name AgentError" in told(room, "AgentError").message
 
@@ -145,7 +145,7 @@ async def test_the_loss_that_a_cut_off_agent_reports_is_a_loss() -> None:
     room = ControlRoom()
     who = await connected(room)
     room.add_task()
-    await room.calls.fail(who, await bound(room, who), failure("AgentLost"))
+    await room.calls.reports.fail(who, await bound(room, who), failure("AgentLost"))
     assert (room.status()["reason"], room.status()["failures"]) == ("AgentLost", 1)
     room.clock.advance(61)
     room.state.touch(AGENT, room.clock.now())
@@ -192,7 +192,7 @@ async def test_a_success_ends_the_row() -> None:
     who = await connected(room)
     await fail_tasks(room, who, 4)
     room.add_task("good")
-    await room.calls.complete(who, await bound(room, who), result())
+    await room.calls.reports.complete(who, await bound(room, who), result())
     await fail_tasks(room, who, 4)
     for _ in range(2):
         await room.monitor.step()

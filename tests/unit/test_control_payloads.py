@@ -241,7 +241,7 @@ async def work(room: ControlRoom, **spec: Any) -> tuple[PodIdentity, TaskRef]:
 async def test_a_result_goes_to_its_secret_first(room: ControlRoom) -> None:
     """The Secret is there before the Task succeeds, and only its name is in the status."""
     who, ref = await work(room)
-    await room.calls.complete(who, ref, result({"text": CANARY}))
+    await room.calls.reports.complete(who, ref, result({"text": CANARY}))
     assert stored_result(room) == {"text": CANARY}
     status = room.status()
     assert status["phase"] == "Succeeded"
@@ -257,12 +257,12 @@ async def test_a_report_is_repeated_after_the_secret_was_written(room: ControlRo
     who, ref = await work(room)
     room.cluster.fail("status", Refused(500, "Crashed", "before the write"))
     with pytest.raises(ProtocolError):
-        await room.calls.complete(who, ref, result(1))
+        await room.calls.reports.complete(who, ref, result(1))
     successor = ControlRoom(room.cluster, epoch=8, clock=room.clock)
     adopt(successor)
     await successor.hello(who, INSTANCE, ref)
-    await successor.calls.complete(who, ref, result(1))
-    await successor.calls.complete(who, ref, result(1))
+    await successor.calls.reports.complete(who, ref, result(1))
+    await successor.calls.reports.complete(who, ref, result(1))
     assert room.status()["phase"] == "Succeeded"
     assert [verb for verb, kind, _ in room.cluster.writes if kind is Kind.SECRET] == ["create"]
 
@@ -272,10 +272,10 @@ async def test_a_lost_answer_of_the_secret_is_repaired(room: ControlRoom) -> Non
     who, ref = await work(room)
     room.cluster.fail("create", Unavailable("cut"), applied=True)
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, ref, result(1))
+        await room.calls.reports.complete(who, ref, result(1))
     assert refused.value.status == 503
     assert room.status()["phase"] == "Running"
-    await room.calls.complete(who, ref, result(1))
+    await room.calls.reports.complete(who, ref, result(1))
     assert room.status()["phase"] == "Succeeded"
 
 
@@ -285,7 +285,7 @@ async def test_a_secret_of_somebody_else_is_never_touched(room: ControlRoom) -> 
     theirs = {"metadata": {"namespace": NAMESPACE, "name": "answer"}, "data": {"password": "eA=="}}
     before = room.cluster.put(Kind.SECRET, theirs)
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, ref, result({"text": CANARY}))
+        await room.calls.reports.complete(who, ref, result({"text": CANARY}))
     assert (refused.value.status, refused.value.title) == (422, "ResultRefused")
     assert room.cluster.objects[Kind.SECRET, ANSWER] == before
     assert (room.status()["phase"], room.status()["reason"]) == ("Failed", "ResultRefused")
@@ -308,7 +308,7 @@ async def test_a_secret_that_the_api_server_refuses_ends_the_task(room: ControlR
     who, ref = await work(room)
     room.cluster.fail("create", Refused(403, "Forbidden", f"quota, {CANARY}"))
     with pytest.raises(ProtocolError):
-        await room.calls.complete(who, ref, result(1))
+        await room.calls.reports.complete(who, ref, result(1))
     assert room.status()["reason"] == "ResultRefused"
     assert "403 Forbidden" in room.status()["message"]
     assert CANARY not in repr(room.status())
@@ -319,11 +319,11 @@ async def test_a_later_attempt_replaces_what_an_earlier_one_left(room: ControlRo
     who, first = await work(room)
     room.cluster.fail("status", Refused(500, "Crashed", "before the write"))
     with pytest.raises(ProtocolError):
-        await room.calls.complete(who, first, result("first"))
-    await room.calls.fail(who, first, failure())
+        await room.calls.reports.complete(who, first, result("first"))
+    await room.calls.reports.fail(who, first, failure())
     room.clock.advance(60)
     second = await bound(room, who)
-    await room.calls.complete(who, second, result("second"))
+    await room.calls.reports.complete(who, second, result("second"))
     assert stored_result(room) == "second"
     annotations = room.cluster.objects[Kind.SECRET, ANSWER]["metadata"]["annotations"]
     assert annotations["agentcorps.dev/attempt"] == "2"
@@ -335,12 +335,12 @@ async def test_a_leader_that_is_behind_overwrites_nothing(room: ControlRoom) -> 
     behind = ControlRoom(room.cluster, clock=room.clock)
     adopt(behind)
     await behind.hello(who, INSTANCE, first)
-    await room.calls.fail(who, first, failure())
+    await room.calls.reports.fail(who, first, failure())
     room.clock.advance(60)
     second = await bound(room, who)
-    await room.calls.complete(who, second, result("second"))
+    await room.calls.reports.complete(who, second, result("second"))
     with pytest.raises(ProtocolError) as refused:
-        await behind.calls.complete(who, first, result("first"))
+        await behind.calls.reports.complete(who, first, result("first"))
     assert refused.value.status in {409, 422}
     assert stored_result(room) == "second"
     assert room.status()["phase"] == "Succeeded"
@@ -349,9 +349,9 @@ async def test_a_leader_that_is_behind_overwrites_nothing(room: ControlRoom) -> 
 async def test_a_report_of_a_lost_attempt_writes_no_secret(room: ControlRoom) -> None:
     """The fence is judged before anything is stored."""
     who, first = await work(room)
-    await room.calls.fail(who, first, failure())
+    await room.calls.reports.fail(who, first, failure())
     with pytest.raises(ProtocolError) as refused:
-        await room.calls.complete(who, first, result("late"))
+        await room.calls.reports.complete(who, first, result("late"))
     assert refused.value.status == 409
     with pytest.raises(NotFound):
         await room.cluster.get(Kind.SECRET, ANSWER)

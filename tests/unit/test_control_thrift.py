@@ -136,10 +136,10 @@ class Stage:
             ref = TaskRef(uid=task.uid, attempt=task.attempt)
             if what == "complete":
                 report = CompleteRequest(instance=INSTANCE, result=1)
-                await _asked(self.room.calls.complete(who, ref, report))
+                await _asked(self.room.calls.reports.complete(who, ref, report))
             else:
                 failure = FailRequest(instance=INSTANCE, message="no")
-                await _asked(self.room.calls.fail(who, ref, failure))
+                await _asked(self.room.calls.reports.fail(who, ref, failure))
 
     def seen(self) -> dict[str, Any]:
         """What stands in the cluster, but for UIDs: they depend on the order within a step."""

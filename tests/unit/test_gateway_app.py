@@ -338,7 +338,7 @@ async def test_old_tls_is_refused(gateway: FakeGateway) -> None:
 
 async def test_port_in_use_is_an_error(gateway: FakeGateway) -> None:
     """A port that is taken is an error at once, not a server that nobody reaches."""
-    app = build_app(gateway.sessions, gateway.identities, gateway.leadership)
+    app = build_app(gateway.sessions.answering, gateway.identities, gateway.leadership)
     with pytest.raises(OSError, match="address already in use"):
         await serve(app, None, "127.0.0.1", gateway.port)
 

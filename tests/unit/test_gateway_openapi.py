@@ -47,7 +47,7 @@ def validator(name: str) -> Draft202012Validator:
 
 def test_documents_exactly_what_is_served() -> None:
     """The document's paths and methods are those of the server, no more and no fewer."""
-    app = build_app(FakeSessions(), FakeIdentities(), FakeLeadership())
+    app = build_app(FakeSessions().answering, FakeIdentities(), FakeLeadership())
     served = {
         (route.resource.canonical, route.method.lower())
         for route in app.router.routes()

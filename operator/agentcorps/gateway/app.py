@@ -1,4 +1,4 @@
-"""The application: leading? authenticated? parsed? Then the session answers."""
+"""The application: leading? authenticated? parsed? Then a use case answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from agentcorps.gateway.routes import ROUTES, Route
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
+    from agentcorps.gateway.calls import AgentCalls
     from agentcorps.gateway.problems import Handler
-    from agentcorps.gateway.sessions import Sessions
     from agentcorps.ports import Identities, Leadership, PodIdentity
 
 MAX_BODY_BYTES = 96 * 1024
@@ -28,7 +28,7 @@ NOT_LEADING_RETRY_SECONDS = 1.0
 
 
 def build_app(
-    sessions: Sessions,
+    calls: AgentCalls,
     identities: Identities,
     leadership: Leadership,
     limits: Limits | None = None,
@@ -38,7 +38,7 @@ def build_app(
     """Build the gateway's application from the route table.
 
     Args:
-        sessions: The use case that answers.
+        calls: The use cases that answer.
         identities: Tells whose token it is.
         leadership: While this process does not lead, everything is answered 503.
         limits: What one caller may ask; counted together with the connections of ``serve``.
@@ -52,7 +52,7 @@ def build_app(
     app[LIMITS] = limits
     for route in ROUTES:
         app.router.add_post(
-            route.path, _handler(route, sessions, guard, body_seconds), name=route.operation
+            route.path, _handler(route, calls, guard, body_seconds), name=route.operation
         )
     return app
 
@@ -76,13 +76,13 @@ def _only_while_leading(leadership: Leadership) -> Middleware:
     return middleware
 
 
-def _handler(route: Route, sessions: Sessions, guard: _Guard, body_seconds: float) -> Handler:
+def _handler(route: Route, calls: AgentCalls, guard: _Guard, body_seconds: float) -> Handler:
     """The handler of one route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         identity = await guard.authenticate(request)
         raw = await _read(request, body_seconds)
-        answer = await route.call(sessions, identity, request.match_info, raw)
+        answer = await route.call(calls, identity, request.match_info, raw)
         if answer is None:
             return web.Response(status=204)
         return web.Response(

@@ -24,10 +24,11 @@ from agentcorps.gateway.parsing import parse_body, parse_ref
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from agentcorps.gateway.sessions import Sessions
+    from agentcorps.gateway.calls import AgentCalls
     from agentcorps.ports import PodIdentity
 
-    Call = Callable[[Sessions, PodIdentity, Mapping[str, str], bytes], Awaitable[WireModel | None]]
+    Answer = Awaitable[WireModel | None]
+    Call = Callable[[AgentCalls, PodIdentity, Mapping[str, str], bytes], Answer]
 
 Body = TypeVar("Body", bound=WireModel)
 
@@ -48,12 +49,12 @@ class Route:
     may_be_empty: bool
     """Whether it may be answered 204."""
     call: Call
-    """Parses path and body, and calls the session."""
+    """Parses path and body, and calls the use case."""
 
 
 def _session_route(
     path: str,
-    method: Callable[[Sessions], Callable[[PodIdentity, Body], Awaitable[WireModel | None]]],
+    method: Callable[[AgentCalls], Callable[[PodIdentity, Body], Awaitable[WireModel | None]]],
     request: type[Body],
     response: type[WireModel] | None,
     summary: str,
@@ -61,9 +62,9 @@ def _session_route(
     """A call about the agent as a whole."""
 
     async def call(
-        sessions: Sessions, identity: PodIdentity, _: Mapping[str, str], raw: bytes
+        calls: AgentCalls, identity: PodIdentity, _: Mapping[str, str], raw: bytes
     ) -> WireModel | None:
-        return await method(sessions)(identity, parse_body(request, raw))
+        return await method(calls)(identity, parse_body(request, raw))
 
     name = path.rsplit("/", 1)[-1]
     empty = response is None or response is NextResponse
@@ -72,17 +73,17 @@ def _session_route(
 
 def _report_route(
     name: str,
-    method: Callable[[Sessions], Callable[[PodIdentity, TaskRef, Body], Awaitable[WireModel]]],
+    method: Callable[[AgentCalls], Callable[[PodIdentity, TaskRef, Body], Awaitable[WireModel]]],
     request: type[Body],
     summary: str,
 ) -> Route:
     """A call about one attempt."""
 
     async def call(
-        sessions: Sessions, identity: PodIdentity, path: Mapping[str, str], raw: bytes
+        calls: AgentCalls, identity: PodIdentity, path: Mapping[str, str], raw: bytes
     ) -> WireModel | None:
         ref = parse_ref(path)
-        return await method(sessions)(identity, ref, parse_body(request, raw))
+        return await method(calls)(identity, ref, parse_body(request, raw))
 
     return Route(name, REPORT_PATH + name, summary, request, Directives, False, call)  # noqa: FBT003
 
@@ -90,46 +91,46 @@ def _report_route(
 ROUTES: tuple[Route, ...] = (
     _session_route(
         "/v1/hello",
-        lambda sessions: sessions.hello,
+        lambda calls: calls.sessions.hello,
         HelloRequest,
         HelloResponse,
         "First call of a process, and again after every reconnect.",
     ),
     _session_route(
         "/v1/tasks/next",
-        lambda sessions: sessions.next,
+        lambda calls: calls.sessions.next,
         NextRequest,
         NextResponse,
         "Long poll for work, one per agent; an open poll is the heartbeat.",
     ),
     _session_route(
         "/v1/heartbeat",
-        lambda sessions: sessions.heartbeat,
+        lambda calls: calls.sessions.heartbeat,
         HeartbeatRequest,
         Directives,
         "Sign of life of an agent without an open poll.",
     ),
     _report_route(
         "progress",
-        lambda sessions: sessions.progress,
+        lambda calls: calls.reports.progress,
         ProgressRequest,
         "How far an attempt is; kept in memory and written seldom.",
     ),
     _report_route(
         "complete",
-        lambda sessions: sessions.complete,
+        lambda calls: calls.reports.complete,
         CompleteRequest,
         "The result of an attempt. 200 only after it is stored; send it again until then.",
     ),
     _report_route(
         "fail",
-        lambda sessions: sessions.fail,
+        lambda calls: calls.reports.fail,
         FailRequest,
         "An attempt that did not work out. Send it again until it is answered.",
     ),
     _session_route(
         "/v1/goodbye",
-        lambda sessions: sessions.goodbye,
+        lambda calls: calls.goodbyes.goodbye,
         GoodbyeRequest,
         None,
         "Last call of a process; what it still runs goes back to the queue.",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from agentcorps.api.protocol import WireModel
-    from agentcorps.control.agent_calls import AgentCalls
+    from agentcorps.gateway.calls import AgentCalls
     from agentcorps.ports import PodIdentity
     from support.model.judge import Judge
     from support.model.network import Network
@@ -108,12 +108,16 @@ class Process:
         running = list(self.works)
         if self.leaving:
             goodbye = GoodbyeRequest(instance=self.instance)
-            self._call(replica, lambda calls: calls.goodbye(self.identity, goodbye), self._left)
+            self._call(
+                replica, lambda calls: calls.goodbyes.goodbye(self.identity, goodbye), self._left
+            )
         elif not self._connected:
             hello = HelloRequest(
                 protocol_version=1, instance=self.instance, slots=self.slots, running=running
             )
-            self._call(replica, lambda calls: calls.hello(self.identity, hello), self._greeted)
+            self._call(
+                replica, lambda calls: calls.sessions.hello(self.identity, hello), self._greeted
+            )
         elif len(running) < self.slots and not self._draining:
             poll = NextRequest(
                 instance=self.instance,
@@ -121,10 +125,14 @@ class Process:
                 wait=POLL_SECONDS,
                 running=running,
             )
-            self._call(replica, lambda calls: calls.next(self.identity, poll), self._answered)
+            self._call(
+                replica, lambda calls: calls.sessions.next(self.identity, poll), self._answered
+            )
         else:
             beat = HeartbeatRequest(instance=self.instance, running=running)
-            self._call(replica, lambda calls: calls.heartbeat(self.identity, beat), self._answered)
+            self._call(
+                replica, lambda calls: calls.sessions.heartbeat(self.identity, beat), self._answered
+            )
 
     def hang_up(self) -> None:
         """Give the session call up: its answer took too long."""
@@ -150,12 +158,12 @@ class Process:
             done = outcome
 
             def ask(calls: AgentCalls) -> Awaitable[WireModel | None]:
-                return calls.complete(self.identity, work.ref, done)
+                return calls.reports.complete(self.identity, work.ref, done)
         else:
             failed = outcome
 
             def ask(calls: AgentCalls) -> Awaitable[WireModel | None]:
-                return calls.fail(self.identity, work.ref, failed)
+                return calls.reports.fail(self.identity, work.ref, failed)
 
         work.call = Call(replica)
         self._send(work.call, self._judged(work, ask), lambda answer: self._reported(work, answer))

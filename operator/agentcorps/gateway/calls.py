@@ -1,8 +1,8 @@
-"""What the gateway calls: the sessions of the agents."""
+"""What the gateway calls: the use cases about agents. Each refuses by raising ProtocolError."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from agentcorps.api.protocol import (
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Sessions(Protocol):
-    """The use case behind the routes. Every call refuses by raising ProtocolError."""
+    """Signs of life, and work for those who ask for it."""
 
     async def hello(self, identity: PodIdentity, body: HelloRequest) -> HelloResponse:
         """Open or renew the session of a process."""
@@ -35,6 +35,10 @@ class Sessions(Protocol):
 
     async def heartbeat(self, identity: PodIdentity, body: HeartbeatRequest) -> Directives:
         """Take a sign of life."""
+
+
+class Reports(Protocol):
+    """What agents tell of their attempts."""
 
     async def progress(
         self, identity: PodIdentity, ref: TaskRef, body: ProgressRequest
@@ -49,5 +53,17 @@ class Sessions(Protocol):
     async def fail(self, identity: PodIdentity, ref: TaskRef, body: FailRequest) -> Directives:
         """Fail an attempt; returns only after the write succeeded."""
 
+
+class Goodbyes(Protocol):
+    """How processes leave."""
+
     async def goodbye(self, identity: PodIdentity, body: GoodbyeRequest) -> None:
         """Close the session; what still ran goes back to the queue."""
+
+
+class AgentCalls(NamedTuple):
+    """Who answers the calls of agents."""
+
+    sessions: Sessions
+    reports: Reports
+    goodbyes: Goodbyes
