@@ -22,6 +22,7 @@ from agentcorps.control.agent_sessions import AgentSessions
 from agentcorps.control.apply import TaskApplier
 from agentcorps.control.assign_tasks import AssignTasks
 from agentcorps.control.autoscale_pools import AutoscalePools
+from agentcorps.control.basis import Basis
 from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.deliveries import Deliveries
 from agentcorps.control.duty import DutifulCluster, Duty
@@ -226,16 +227,17 @@ def use_cases(
 
 def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
     """Build the loops, and let them hear each other's kicks."""
-    state, remembered, clock = rooms.state, rooms.remembered, world.clock
+    state, clock = rooms.state, world.clock
+    basis = Basis(state, rooms.remembered, clock)
     turn = partial(
         _in_turn,
-        RecoverTasks(state, rooms.tasks, remembered, clock),
-        ScaleAgents(state, rooms.fleet, remembered, clock, rooms.kicks.statuses),
-        CreateAgents(state, rooms.fleet, remembered, clock),
+        RecoverTasks(basis, rooms.tasks),
+        ScaleAgents(basis, rooms.fleet, rooms.kicks.statuses),
+        CreateAgents(basis, rooms.fleet),
     )
     assigner = AssignTasks(state, rooms.tasks, clock)
-    monitor = MonitorAgents(state, rooms.fleet, remembered, clock)
-    autoscaler = AutoscalePools(state, remembered, world.events, clock, rooms.kicks)
+    monitor = MonitorAgents(basis, rooms.fleet)
+    autoscaler = AutoscalePools(basis, world.events, rooms.kicks)
     assign = Loop("assign_tasks", assigner.step, tick=BACKSTOP_SECONDS)
     fleet = Loop("fleet", turn, tick=SLOW_BACKSTOP_SECONDS, rest=FLEET_REST_SECONDS)
     statuses = Loop(

@@ -6,6 +6,7 @@ from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.protocol import HelloRequest, NextRequest, NextResponse, TaskRef
 from agentcorps.control.assign_tasks import AssignTasks
 from agentcorps.control.autoscale_pools import AutoscalePools
+from agentcorps.control.basis import Basis
 from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.loop import Loop
 from agentcorps.control.monitor_agents import MonitorAgents
@@ -90,14 +91,13 @@ class ControlRoom:
         tasks, fleet = rooms.tasks, rooms.fleet
         self.tasks = tasks
         self.assign = AssignTasks(self.state, tasks, self.clock)
-        self.recover = RecoverTasks(self.state, tasks, self.remembered, self.clock)
+        basis = Basis(self.state, self.remembered, self.clock)
+        self.recover = RecoverTasks(basis, tasks)
         statuses = self.kicks.statuses
-        self.scale = ScaleAgents(self.state, fleet, self.remembered, self.clock, statuses)
-        self.create = CreateAgents(self.state, fleet, self.remembered, self.clock)
-        self.monitor = MonitorAgents(self.state, fleet, self.remembered, self.clock)
-        self.autoscale = AutoscalePools(
-            self.state, self.remembered, self.notes, self.clock, self.kicks
-        )
+        self.scale = ScaleAgents(basis, fleet, statuses)
+        self.create = CreateAgents(basis, fleet)
+        self.monitor = MonitorAgents(basis, fleet)
+        self.autoscale = AutoscalePools(basis, self.notes, self.kicks)
         # An open poll asks for work by a kick, as it does in the operator.
         self.assign_loop = Loop("assign", self._assign, tick=60)
         idle = Loop("idle", self.monitor.step, tick=60)

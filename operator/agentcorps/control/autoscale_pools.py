@@ -12,13 +12,12 @@ from agentcorps.core.scaling_status import Scaled, changed
 from agentcorps.ports import Kind, Note
 
 if TYPE_CHECKING:
+    from agentcorps.control.basis import Basis
     from agentcorps.control.kicks import Kicks
-    from agentcorps.control.remembered import Remembered
     from agentcorps.core.autoscaling.decision import Decision
     from agentcorps.core.autoscaling.history import History
     from agentcorps.core.records import Key, Now, PoolRecord
-    from agentcorps.core.state import State
-    from agentcorps.ports import Clock, EventSink
+    from agentcorps.ports import EventSink
 
 
 class AutoscalePools:
@@ -27,15 +26,11 @@ class AutoscalePools:
     `scale_agents` brings the agents to the target, `monitor_agents` tells it in the status.
     """
 
-    def __init__(
-        self, state: State, remembered: Remembered, events: EventSink, clock: Clock, kicks: Kicks
-    ) -> None:
-        self._state = state
-        self._remembered = remembered
+    def __init__(self, basis: Basis, events: EventSink, kicks: Kicks) -> None:
+        self._state, self._remembered, self._clock = basis
         self._events = events
-        self._clock = clock
         self._kicks = kicks
-        self._pools = state.news.of_pools(counts=True)
+        self._pools = self._state.news.of_pools(counts=True)
         self._histories: dict[Key, tuple[str, History]] = {}
         """With the UID of the pool."""
 

@@ -9,24 +9,18 @@ from agentcorps.core import health
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agentcorps.control.basis import Basis
     from agentcorps.control.fleet_writes import FleetApplier
-    from agentcorps.control.remembered import Remembered
     from agentcorps.core.records import Key
-    from agentcorps.core.state import State
-    from agentcorps.ports import Clock
 
 
 class CreateAgents:
     """One step over the agents that changed, or for which the time has come."""
 
-    def __init__(
-        self, state: State, applier: FleetApplier, remembered: Remembered, clock: Clock
-    ) -> None:
-        self._state = state
+    def __init__(self, basis: Basis, applier: FleetApplier) -> None:
+        self._state, self._remembered, self._clock = basis
         self._applier = applier
-        self._remembered = remembered
-        self._clock = clock
-        self._agents = state.news.of_agents()
+        self._agents = self._state.news.of_agents()
 
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until an agent's silence or a rest is over."""

@@ -11,28 +11,22 @@ from agentcorps.core.actions import SetAgentStatus, SetPoolStatus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agentcorps.control.basis import Basis
     from agentcorps.control.fleet_writes import FleetApplier
-    from agentcorps.control.remembered import Remembered
     from agentcorps.core.actions import StatusAction
     from agentcorps.core.coalescing import Change
     from agentcorps.core.records import Key, Now
-    from agentcorps.core.state import State
     from agentcorps.core.statuses import Memory, View
-    from agentcorps.ports import Clock
 
 
 class MonitorAgents:
     """One step over the agents and pools that changed, or for which the time has come."""
 
-    def __init__(
-        self, state: State, applier: FleetApplier, remembered: Remembered, clock: Clock
-    ) -> None:
-        self._state = state
+    def __init__(self, basis: Basis, applier: FleetApplier) -> None:
+        self._state, self._remembered, self._clock = basis
         self._applier = applier
-        self._remembered = remembered
-        self._clock = clock
-        self._agents = state.news.of_agents()
-        self._pools = state.news.of_pools(counts=True)
+        self._agents = self._state.news.of_agents()
+        self._pools = self._state.news.of_pools(counts=True)
         self._views: dict[Key, View] = {}
         """How each agent was seen last."""
         self._agent_changes: dict[Key, Change] = {}

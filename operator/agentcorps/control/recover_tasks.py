@@ -8,22 +8,16 @@ from agentcorps.core import health
 
 if TYPE_CHECKING:
     from agentcorps.control.apply import TaskApplier
-    from agentcorps.control.remembered import Remembered
-    from agentcorps.core.state import State
-    from agentcorps.ports import Clock
+    from agentcorps.control.basis import Basis
 
 
 class RecoverTasks:
     """One step over the running tasks of agents that changed."""
 
-    def __init__(
-        self, state: State, applier: TaskApplier, remembered: Remembered, clock: Clock
-    ) -> None:
-        self._state = state
+    def __init__(self, basis: Basis, applier: TaskApplier) -> None:
+        self._state, self._remembered, self._clock = basis
         self._applier = applier
-        self._remembered = remembered
-        self._clock = clock
-        self._agents = state.news.of_agents()
+        self._agents = self._state.news.of_agents()
 
     async def step(self) -> float | None:
         """Decide and start what is to be done; returns the seconds until a task is given up."""

@@ -14,31 +14,22 @@ from agentcorps.core.room import is_limited
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agentcorps.control.basis import Basis
     from agentcorps.control.fleet_writes import FleetApplier
-    from agentcorps.control.remembered import Remembered
     from agentcorps.core.records import Key, Now
     from agentcorps.core.room import Room
-    from agentcorps.core.state import State
-    from agentcorps.ports import Clock
 
 
 class ScaleAgents:
     """One step over the pools that changed, or are on their way to what they should be."""
 
     def __init__(
-        self,
-        state: State,
-        applier: FleetApplier,
-        remembered: Remembered,
-        clock: Clock,
-        shares_changed: Callable[[], None],
+        self, basis: Basis, applier: FleetApplier, shares_changed: Callable[[], None]
     ) -> None:
         """``shares_changed`` is told when the quotas leave other numbers to the pools."""
-        self._state = state
+        self._state, self._remembered, self._clock = basis
         self._applier = applier
-        self._remembered = remembered
-        self._clock = clock
-        self._changed = state.news.of_pools()
+        self._changed = self._state.news.of_pools()
         self._moving: set[Key] = set()
         self._shares_changed = shares_changed
         self._foreign = ForeignUse()

@@ -1,6 +1,6 @@
 """How much of everything: the whole benchmark, and the same on smaller numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,14 @@ FULL = Sizes(
     idle_after=30,
     idle_seconds=60,
 )
-QUICK = Sizes(
+QUICK = replace(
+    FULL,
     mode="quick",
     repetitions=1,
     floor_tasks=1_000,
     agents=100,
     tasks=2_000,
-    steady_rate=30,
     steady_seconds=6,
-    shares=(0.25, 0.5, 0.75, 0.9),
     share_seconds=2,
     jobs_tuned=100,
     jobs_default=20,
