@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from agentcorps.api.kinds import TASK
+from agentcorps.cli import objects
 from agentcorps.cli.errors import AlreadyExistsError, CliError, InputError
 from agentcorps.cli.manifests import check
 from agentcorps.cli.model import is_finished, phase_of
-from agentcorps.cli.objects import create_one, report
+from agentcorps.cli.objects import create_one
 from agentcorps.cli.options import DryRun, Format
 from agentcorps.cli.output import emit, full_name, to_json, to_yaml
 from agentcorps.cli.payloads import with_result
@@ -18,7 +19,7 @@ from agentcorps.cli.progress import bar
 from agentcorps.cli.waiting import outcome_of, parse_duration, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agentcorps.cli.cluster import Cluster
     from agentcorps.cli.inputs import Document
@@ -54,7 +55,7 @@ class Sending:
     def report(self, item: Object, verb: str) -> None:
         """Print what became of a Task, unless its result is to be printed."""
         if not self.waits:
-            report(item, verb, self.printing, self.creation)
+            objects.report(item, verb, self.printing, self.creation)
 
 
 def send(cluster: Cluster, documents: Sequence[Document], sending: Sending) -> None:
@@ -63,20 +64,29 @@ def send(cluster: Cluster, documents: Sequence[Document], sending: Sending) -> N
     Raises:
         CliError: One of them could not be created, did not succeed, or not all ended in time.
     """
-    created = _submit(cluster, documents, sending)
+    created = submit(
+        cluster, documents, sending.creation.dry_run, sending.report, color=sending.color
+    )
     if sending.waits:
         _follow(cluster, created, sending)
 
 
-def _submit(cluster: Cluster, documents: Sequence[Document], sending: Sending) -> list[Object]:
-    """Check all Tasks, then create one after the other."""
+def submit(
+    cluster: Cluster,
+    documents: Sequence[Document],
+    dry_run: DryRun,
+    report: Callable[[Object, str], None],
+    *,
+    color: bool,
+) -> list[Object]:
+    """Check all Tasks, then create one after the other and report each as (object, outcome)."""
     for document in documents:
         check(TASK, document, cluster.namespace)
     created: list[Object] = []
-    with bar("submitting", len(documents), color=sending.color) as show:
+    with bar("submitting", len(documents), color=color) as show:
         for document in documents:
             try:
-                item, verb = _submit_one(cluster, document, sending.creation.dry_run)
+                item, verb = _submit_one(cluster, document, dry_run)
             except CliError as error:
                 if len(documents) == 1:
                     raise
@@ -84,7 +94,7 @@ def _submit(cluster: Cluster, documents: Sequence[Document], sending: Sending) -
                     f"{document.place}: {error} ({len(created)} of {len(documents)} submitted)"
                 ) from error
             created.append(item)
-            sending.report(item, verb)
+            report(item, verb)
             show(len(created), "")
     return created
 
