@@ -189,6 +189,8 @@ class ControlPlane:
             # The default of 20 a second makes deleting a thousand pods take a minute.
             "--kube-api-qps=200",
             "--kube-api-burst=400",
+            # The default of 15 s is what a test of an HPA would wait for, each time.
+            "--horizontal-pod-autoscaler-sync-period=5s",
         )
 
     def _launch(self, name: str, *flags: str) -> Daemon:

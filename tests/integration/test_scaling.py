@@ -12,9 +12,11 @@ from support import objects
 from support.cli import Cli
 from support.kubectl import Kubectl
 from support.kubelet import Kubelet
-from support.operator_process import OperatorProcess
+from support.operator_process import PATIENT, OperatorProcess
 from support.poll import until
 
+SECONDS = 240
+pytestmark = pytest.mark.timeout(600)
 SWIFT: dict[str, Any] = {
     "maxReplicas": 4,
     "panic": {"stableWindowSeconds": 0},
@@ -25,7 +27,8 @@ SWIFT: dict[str, Any] = {
 @pytest.fixture
 def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
     """Return an operator that serves the test's namespace, and leads."""
-    with OperatorProcess(kubectl.kubeconfig, namespace, tmp_path / "operator.log") as process:
+    log = tmp_path / "operator.log"
+    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=PATIENT) as process:
         yield process
 
 
@@ -37,14 +40,23 @@ def kubelet(operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path) -> Iter
 
 
 def worker() -> Agent:
-    """Return an agent that sleeps for as long as its input says."""
+    """Return an agent that sleeps for as long as its input says, and until its gate is open."""
     agent = Agent()
 
     @agent.task("work")
     async def work(task: dict[str, Any]) -> None:
         await asyncio.sleep(task.get("sleep", 0))
+        gate = task.get("gate")
+        while gate and not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 -- the test makes it
+            await asyncio.sleep(0.1)
 
     return agent
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """Return a file that holds back the Tasks that name it for as long as it does not exist."""
+    return tmp_path / "gate"
 
 
 def pool(**scaling: Any) -> dict[str, Any]:
@@ -53,10 +65,11 @@ def pool(**scaling: Any) -> dict[str, Any]:
     return objects.pool("crew", spec, replicas=1, scaling={**SWIFT, **scaling})
 
 
-def submit(kubectl: Kubectl, *names: str, sleep: float = 0) -> None:
+def submit(kubectl: Kubectl, *names: str, sleep: float = 0, gate: Path | None = None) -> None:
     """Create Tasks."""
+    given = {"sleep": sleep, "gate": None if gate is None else str(gate)}
     for name in names:
-        kubectl.create(objects.task(name, pool="crew", requires=["work"], input={"sleep": sleep}))
+        kubectl.create(objects.task(name, pool="crew", requires=["work"], input=given))
 
 
 def status(kubectl: Kubectl) -> dict[str, Any]:
@@ -78,6 +91,17 @@ def attempts(kubectl: Kubectl) -> list[tuple[str, int]]:
     return [(item["status"]["phase"], item["status"].get("attempt", 0)) for item in items]
 
 
+def past(kubectl: Kubectl) -> list[str]:
+    """Return the decisions as Events tell them, once the last one has taken all agents away."""
+    told = status(kubectl)["decisions"]
+    if told[-1]["targetReplicas"] != 0:
+        return []
+    return [
+        f"from {one['previousReplicas']} to {one['targetReplicas']}: {one['message']}"
+        for one in told
+    ]
+
+
 def wait(kubelet: Kubelet, probe: Callable[[], bool], what: str) -> None:
     """Wait for something while agents come and go with their pods."""
 
@@ -85,21 +109,22 @@ def wait(kubelet: Kubelet, probe: Callable[[], bool], what: str) -> None:
         kubelet.sync()
         return probe()
 
-    until(look, what)
+    until(look, what, seconds=SECONDS)
 
 
 def test_a_pool_follows_its_queue_and_no_task_loses_an_attempt(
-    kubectl: Kubectl, kubelet: Kubelet
+    kubectl: Kubectl, kubelet: Kubelet, gate: Path
 ) -> None:
     """Tasks bring agents up to the limit; the end of the queue takes them away, idle ones only."""
     kubectl.create(pool())
     wait(kubelet, lambda: status(kubectl).get("targetReplicas") == 0, "a pool at zero")
     assert agents(kubectl) == set()
     submit(kubectl, *(f"quick-{number}" for number in range(10)), sleep=0.3)
-    submit(kubectl, "long", sleep=20)
+    submit(kubectl, "long", gate=gate)
     wait(kubelet, lambda: len(agents(kubectl)) == 4, "four agents")
     wait(kubelet, lambda: attempts(kubectl).count(("Succeeded", 1)) == 10, "ten results")
     wait(kubelet, lambda: len(agents(kubectl)) <= 1, "the one agent that works")
+    gate.touch()
     wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)] * 11, "the long one, at once")
     wait(kubelet, lambda: not kubectl.run("get", "agents", "-o", "name").stdout, "no agents")
     assert kubectl.get("agentpool/crew")["spec"]["replicas"] == 1
@@ -112,31 +137,48 @@ def test_a_pool_follows_its_queue_and_no_task_loses_an_attempt(
 
 
 def test_a_manifest_that_is_applied_again_changes_nothing(
-    kubectl: Kubectl, kubelet: Kubelet
+    kubectl: Kubectl, kubelet: Kubelet, gate: Path
 ) -> None:
-    """Server-side apply of the same manifest during load leaves spec, generation and target."""
+    """Server-side apply again and again while load comes and goes: Git owns the spec, alone.
+
+    Spec and generation stay, the target goes up to three and back as if nobody applied anything,
+    and every Task succeeds at once.
+    """
     manifest = pool()
     options = ("--server-side", "--field-manager=git")
     assert kubectl.send("apply", manifest, options=options).ok
-    submit(kubectl, *(f"long-{number}" for number in range(3)), sleep=6)
-    wait(kubelet, lambda: len(agents(kubectl)) == 3, "three agents")
-    until(lambda: status(kubectl)["targetReplicas"] == 3, "the target in the status")
     before = kubectl.get("agentpool/crew")
-    for _ in range(3):
+    submit(kubectl, *(f"long-{number}" for number in range(3)), gate=gate)
+
+    def applied() -> None:
         answer = kubectl.send("apply", manifest, options=options)
         assert answer.ok, answer.stderr
-    after = kubectl.get("agentpool/crew")
+
+    def has(count: int) -> bool:
+        applied()
+        return len(agents(kubectl)) == count
+
+    wait(kubelet, lambda: has(3), "three agents")
+    gate.touch()
+    wait(kubelet, lambda: has(0), "no agents")
+    assert attempts(kubectl) == [("Succeeded", 1)] * 3
+    after = kubectl.get("agentpool/crew", "--show-managed-fields")
     assert after["spec"] == before["spec"]
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
-    wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)] * 3, "all results")
+    fields = after["metadata"]["managedFields"]
+    assert {one["manager"] for one in fields if "f:spec" in one["fieldsV1"]} == {"git"}
+    until(lambda: past(kubectl), "the end in the history")
+    targets = [one["targetReplicas"] for one in status(kubectl)["decisions"]]
+    assert targets == [*sorted(targets[:-1]), 0]
+    assert max(targets) == 3
 
 
 def test_what_asked_for_agents_is_told(
-    kubectl: Kubectl, kubelet: Kubelet, kubeconfig: Path, namespace: str
+    kubectl: Kubectl, kubelet: Kubelet, kubeconfig: Path, namespace: str, gate: Path
 ) -> None:
     """`pool why`, `kubectl get agp` and an Event tell target, limit, demands and history."""
     kubectl.create(pool(maxReplicas=2, idle=1))
-    submit(kubectl, "a", "b", "c", sleep=60)
+    submit(kubectl, "a", "b", "c", gate=gate)
     wait(kubelet, lambda: status(kubectl).get("busyReplicas") == 2, "two busy agents")
     cli = Cli(kubeconfig, namespace)
 
@@ -154,7 +196,53 @@ def test_what_asked_for_agents_is_told(
     shown = dict(zip(header.split(), row.split(), strict=True))
     wanted = {"TARGET": "2", "READY": "2", "BUSY": "2", "QUEUED": "1", "LIMITED-BY": "MaxReplicas"}
     assert shown | wanted == shown
-    until(lambda: "ScaledUp" in kubectl.run("get", "events").stdout, "an Event")
+    wide = kubectl.run("get", "agp", "crew", "-o", "wide").stdout.splitlines()
+    assert wide[0].split() == [*header.split()[:-1], "REASON", "MESSAGE", "AGE"]
+    assert "2 of 2 agents are ready" in wide[1]
+    waiting = cli.run("task", "why", "c").stdout.splitlines()[0]
+    assert waiting.startswith("c is Queued (NoIdleAgent): 2 agents in pool crew: 2 busy")
+    assert waiting.endswith("; the pool has as many agents as scaling.maxReplicas allows")
+
+
+def test_each_change_of_the_target_is_one_event(
+    kubectl: Kubectl, kubelet: Kubelet, gate: Path
+) -> None:
+    """The Events of a pool that went up and down are its decisions, no more and no fewer."""
+    kubectl.create(pool())
+    submit(kubectl, "a", "b", gate=gate)
+    wait(kubelet, lambda: len(agents(kubectl)) == 2, "two agents")
+    gate.touch()
+    wait(kubelet, lambda: not agents(kubectl), "no agents")
+    decided = until(lambda: past(kubectl), "the end in the history")
+
+    def told() -> list[str]:
+        events = kubectl.get("events.events.k8s.io")["items"]
+        return [one["note"] for one in events if one["reason"] in {"ScaledUp", "ScaledDown"}]
+
+    assert 2 <= len(decided) < 10
+    until(lambda: sorted(told()) == sorted(decided), "an Event for each decision")
+
+
+def test_a_pool_that_is_paused_at_zero_says_so_and_wakes_when_it_goes_on(
+    kubectl: Kubectl, kubelet: Kubelet, kubeconfig: Path, namespace: str
+) -> None:
+    """A Task on a paused pool waits with PoolPaused; without the pause it is done."""
+    kubectl.create(pool(pausedReplicas=0))
+    submit(kubectl, "t")
+
+    def reason() -> bool:
+        return bool(kubectl.get("task/t")["status"].get("reason") == "PoolPaused")
+
+    until(reason, "the reason in the status")
+    cli = Cli(kubeconfig, namespace)
+    why = cli.run("task", "why", "t").stdout.splitlines()[0]
+    said = "pool crew is to have no agents: its spec.scaling is paused at 0"
+    assert why == f"t is Queued (PoolPaused): {said}"
+    told = cli.run("pool", "why", "crew").stdout
+    assert "not scaling: Paused: the target stays 0" in told
+    change = {"spec": {"scaling": {"pausedReplicas": None}}}
+    assert kubectl.patch("agentpool/crew", change).ok
+    wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)], "the result")
 
 
 def test_scaling_by_hand_is_refused_with_what_to_do_instead(

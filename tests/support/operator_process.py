@@ -15,6 +15,13 @@ from typing import IO, Self
 
 from support.poll import until
 
+PATIENT = {
+    "AGENTCORPS_LEASE_SECONDS": "60",
+    "AGENTCORPS_LEASE_RENEW_SECONDS": "40",
+    "AGENTCORPS_LEASE_RETRY_SECONDS": "2",
+}
+"""Times of the Lease where nobody takes over: that a machine is busy must not end the operator."""
+
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""

@@ -11,6 +11,7 @@ from hypothesis import given
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core import lifecycle
 from agentcorps.core.records import Target
+from agentcorps.core.staffing import Staffing
 from agentcorps.core.why import (
     Availability,
     Candidate,
@@ -39,15 +40,15 @@ if TYPE_CHECKING:
     from agentcorps.core.records import TaskRecord
 
 CREW = Target("east", "crew")
+THREE = Staffing(3)
 ABLE = frozenset({"sum", "translate"})
 
 
-def why(task: TaskRecord, *candidates: Candidate, replicas: int = 3, ahead: int = 0) -> Why:
+def why(task: TaskRecord, *candidates: Candidate, pool: Staffing = THREE, ahead: int = 0) -> Why:
     """Explain a task whose pool exists."""
     return explain(
         task,
-        pool_exists=True,
-        pool_replicas=replicas,
+        pool=pool,
         candidates=candidates,
         now_wall=NOW.wall,
         queue_ahead=ahead,
@@ -95,8 +96,53 @@ def test_the_line_is_told(ahead: int, end: str) -> None:
 )
 def test_an_empty_pool_is_told(replicas: int, reason: str, message: str) -> None:
     """A pool that is scaled to zero will never serve a task, one that is starting will."""
-    told = why(a_task(), replicas=replicas)
+    told = why(a_task(), pool=Staffing(replicas))
     assert (told.reason, told.message) == (reason, message)
+
+
+def test_a_pool_that_is_paused_at_zero_is_told() -> None:
+    """Nothing but a change of the pool brings an agent, even while the last ones are leaving."""
+    paused = Staffing(0, scales=True, paused=True)
+    for candidates in ([], [candidate(0, availability=Availability.DRAINING)]):
+        told = why(a_task(), *candidates, pool=paused)
+        assert told.reason == "PoolPaused"
+        assert told.message == "pool crew is to have no agents: its spec.scaling is paused at 0"
+
+
+@pytest.mark.parametrize(
+    ("pool", "end"),
+    [
+        (Staffing(1, scales=True), "1 busy (1/1 slots)"),
+        (
+            Staffing(1, scales=True, limited_by="MaxReplicas"),
+            "; the pool has as many agents as scaling.maxReplicas allows",
+        ),
+        (
+            Staffing(1, scales=True, limited_by="Behavior"),
+            "; more agents come as fast as scaling.behavior.scaleUp allows",
+        ),
+        (
+            Staffing(1, limited_by="Quota"),
+            "; the pool has as many agents as its share of the ResourceQuota allows",
+        ),
+        (
+            Staffing(1, scales=True, paused=True, limited_by="Paused"),
+            "; scaling of the pool is paused at 1 agent",
+        ),
+    ],
+)
+def test_what_limits_the_pool_is_told(pool: Staffing, end: str) -> None:
+    """A task that waits for a busy agent says why no further one comes."""
+    told = why(a_task(), candidate(0, used=1), pool=pool)
+    assert told.reason == "NoIdleAgent"
+    assert told.message.endswith(end)
+
+
+def test_a_pool_whose_scaling_asks_for_nobody_is_told() -> None:
+    """A pool without agents of which no policy counts Tasks is no matter of its replicas."""
+    told = why(a_task(), pool=Staffing(0, scales=True))
+    assert told.reason == "NoAgentMatches"
+    assert told.message == "pool crew has no agents: nothing in its spec.scaling asks for any"
 
 
 def test_nobody_matches() -> None:
@@ -110,8 +156,7 @@ def test_a_missing_pool_is_told() -> None:
     """A pool that is not there is named with its namespace."""
     told = explain(
         a_task(),
-        pool_exists=False,
-        pool_replicas=0,
+        pool=None,
         candidates=[],
         now_wall=NOW.wall,
         queue_ahead=0,
@@ -281,8 +326,7 @@ def test_a_selector_is_told_as_kubectl_takes_it(selector: Selector, told: str) -
     task = a_task(pool="", selector=selector)
     answer = explain(
         task,
-        pool_exists=False,
-        pool_replicas=0,
+        pool=None,
         candidates=[candidate(0, used=1)],
         now_wall=NOW.wall,
         queue_ahead=0,
@@ -292,7 +336,7 @@ def test_a_selector_is_told_as_kubectl_takes_it(selector: Selector, told: str) -
 
 def test_labels_that_no_agent_has_are_told() -> None:
     """A selector without any agent is named with the namespace in which it was tried."""
-    answer = why(a_task(pool="", selector=BIG), replicas=0)
+    answer = why(a_task(pool="", selector=BIG), pool=Staffing(0))
     assert answer.reason == "NoAgentMatches"
     assert answer.message == "there is no agent with labels size=big in namespace east"
 

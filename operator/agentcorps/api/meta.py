@@ -89,6 +89,7 @@ class TaskReason(StrEnum):
     NO_IDLE_AGENT = "NoIdleAgent"
     NO_AGENT_MATCHES = "NoAgentMatches"
     POOL_NOT_FOUND = "PoolNotFound"
+    POOL_PAUSED = "PoolPaused"
     BACKOFF = "Backoff"
     QUEUE_FULL = "QueueFull"
     QUEUE_TIMEOUT = "QueueTimeout"

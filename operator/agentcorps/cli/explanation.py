@@ -13,6 +13,7 @@ from agentcorps.cli.model import status_of
 from agentcorps.core.defaults import adopt, to_api
 from agentcorps.core.fields import Malformed
 from agentcorps.core.label_selector import selector_text
+from agentcorps.core.staffing import Staffing, staffing
 from agentcorps.core.story import next_step
 from agentcorps.core.why import candidates_from_objects, explain, tasks_ahead
 from agentcorps.core.wire import agent_record, pool_record, task_record
@@ -49,8 +50,7 @@ def explain_task(
     ahead = tasks_ahead(record, queued, aging_seconds, now_wall)
     why = explain(
         record,
-        pool_exists=pool is not None,
-        pool_replicas=0 if known is None else known.told_target,
+        pool=_staffing(pool, known),
         candidates=candidates_from_objects(agents, running),
         now_wall=now_wall,
         queue_ahead=ahead,
@@ -101,6 +101,12 @@ def _pool_record(pool: Object | None) -> PoolRecord | None:
         with suppress(Malformed):
             return pool_record(pool)
     return None
+
+
+def _staffing(pool: Object | None, known: PoolRecord | None) -> Staffing | None:
+    if pool is None:
+        return None
+    return Staffing(0) if known is None else staffing(known, known.told_target)
 
 
 def _limits(record: TaskRecord) -> Object:

@@ -9,6 +9,7 @@ from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.api.names import clip_message
 from agentcorps.core.actions import DeleteTask, Explain, Finish, FollowGeneration, Requeue
 from agentcorps.core.lifecycle import not_before, refusal
+from agentcorps.core.staffing import Staffing, staffing
 from agentcorps.core.why import Candidate, candidates_from_state, explain, waiting_reason
 
 if TYPE_CHECKING:
@@ -143,27 +144,26 @@ class _Look:
 
     def _reason(self, record: TaskRecord) -> TaskReason:
         """Why a Task waits, without a look at each agent."""
-        key = record.pool_key
-        pool = self._state.pools.get(key)
-        coming = (
-            pool is not None and self._state.targets.of(pool) > 0 and not self._state.agents_of(key)
-        )
+        pool = self._pool(record)
+        coming = pool is not None and pool.target > 0 and not self._state.agents_of(record.pool_key)
         return waiting_reason(
             record,
-            pool_exists=pool is not None,
+            pool=pool,
             able=coming or self._state.can(record.target, record.requires),
             now_wall=self._now.wall,
         )
+
+    def _pool(self, record: TaskRecord) -> Staffing | None:
+        pool = self._state.pools.get(record.pool_key)
+        return None if pool is None else staffing(pool, self._state.targets.of(pool))
 
     def _message(self, record: TaskRecord) -> str:
         target = record.target
         if target not in self._candidates:
             self._candidates[target] = candidates_from_state(self._state, target)
-        pool = self._state.pools.get(record.pool_key)
         return explain(
             record,
-            pool_exists=pool is not None,
-            pool_replicas=0 if pool is None else self._state.targets.of(pool),
+            pool=self._pool(record),
             candidates=self._candidates[target],
             now_wall=self._now.wall,
             queue_ahead=0,

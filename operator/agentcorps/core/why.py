@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agentcorps.core.records import AgentRecord, Target, TaskRecord
+    from agentcorps.core.staffing import Staffing
     from agentcorps.core.state import State
 
 
@@ -100,8 +101,7 @@ _AVAILABILITIES = {
 def explain(
     task: TaskRecord,
     *,
-    pool_exists: bool,
-    pool_replicas: int,
+    pool: Staffing | None,
     candidates: Sequence[Candidate],
     now_wall: float,
     queue_ahead: int,
@@ -110,8 +110,7 @@ def explain(
 
     Args:
         task: The task.
-        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``, if it names one.
-        pool_replicas: Its ``spec.replicas``; 0 when there is none.
+        pool: The AgentPool of the name in ``spec.pool``; None when there is none.
         candidates: The agents of that pool, or those that ``spec.agentSelector`` matches.
         now_wall: Seconds since the Unix epoch.
         queue_ahead: Tasks for the same agents that are served before this one.
@@ -128,30 +127,32 @@ def explain(
     if problem is not None:
         return Why(problem[0].value, problem[1], verdicts, cuts)
     able = any(task.requires <= one.capabilities for one in candidates)
-    coming = not candidates and pool_replicas > 0
-    reason = waiting_reason(task, pool_exists=pool_exists, able=able or coming, now_wall=now_wall)
-    message = _message(task, reason, verdicts, queue_ahead)
+    coming = not candidates and pool is not None and pool.target > 0
+    reason = waiting_reason(task, pool=pool, able=able or coming, now_wall=now_wall)
+    message = _message(task, reason, pool, verdicts, queue_ahead)
     return Why(reason.value, clip_message(message), verdicts, cuts)
 
 
 def waiting_reason(
-    task: TaskRecord, *, pool_exists: bool, able: bool, now_wall: float
+    task: TaskRecord, *, pool: Staffing | None, able: bool, now_wall: float
 ) -> TaskReason:
     """Why a Queued task waits, in one word.
 
     Args:
         task: The task.
-        pool_exists: Whether there is an AgentPool of the name in ``spec.pool``, if it names one.
+        pool: The AgentPool of the name in ``spec.pool``; None when there is none.
         able: Whether an agent that may do the work, busy or not, has what the task requires, or is
             to come.
         now_wall: Seconds since the Unix epoch.
     """
-    if task.pool and not pool_exists:
+    if task.pool and pool is None:
         return TaskReason.POOL_NOT_FOUND
     if not_before(task) > now_wall:
         return TaskReason.BACKOFF
     if task.reason in LACKING:
         return TaskReason(task.reason)
+    if pool is not None and pool.paused_at_zero:
+        return TaskReason.POOL_PAUSED
     return TaskReason.NO_IDLE_AGENT if able else TaskReason.NO_AGENT_MATCHES
 
 
@@ -308,7 +309,11 @@ def _ended_at_work(task: TaskRecord) -> bool:
 
 
 def _message(
-    task: TaskRecord, reason: TaskReason, verdicts: list[tuple[str, str]], queue_ahead: int
+    task: TaskRecord,
+    reason: TaskReason,
+    pool: Staffing | None,
+    verdicts: list[tuple[str, str]],
+    queue_ahead: int,
 ) -> str:
     if reason is TaskReason.POOL_NOT_FOUND:
         return f"there is no AgentPool {task.pool} in namespace {task.key.namespace}"
@@ -316,13 +321,19 @@ def _message(
         return _resting(task)
     if reason in LACKING:
         return task.message
+    if reason is TaskReason.POOL_PAUSED:
+        return f"pool {task.pool} is to have no agents: its spec.scaling is paused at 0"
     if reason is TaskReason.NO_AGENT_MATCHES and not verdicts:
-        return _nobody(task)
-    summary = _summary(task, verdicts)
-    if reason is TaskReason.NO_AGENT_MATCHES or not queue_ahead:
-        return summary
-    ahead = "1 task is" if queue_ahead == 1 else f"{queue_ahead} tasks are"
-    return f"{summary}; {ahead} ahead of it"
+        return _nobody(task, pool)
+    parts = [_summary(task, verdicts)]
+    if reason is TaskReason.NO_IDLE_AGENT:
+        if queue_ahead:
+            parts.append(
+                f"{queue_ahead} {'task is' if queue_ahead == 1 else 'tasks are'} ahead of it"
+            )
+        if pool is not None and pool.limit:
+            parts.append(pool.limit)
+    return "; ".join(parts)
 
 
 def _resting(task: TaskRecord) -> str:
@@ -334,7 +345,9 @@ def _resting(task: TaskRecord) -> str:
     )
 
 
-def _nobody(task: TaskRecord) -> str:
+def _nobody(task: TaskRecord, pool: Staffing | None) -> str:
+    if pool is not None and pool.scales:
+        return f"pool {task.pool} has no agents: nothing in its spec.scaling asks for any"
     if task.pool:
         return f"pool {task.pool} has no agents: its replicas are 0"
     return f"there is no agent with {_whom(task)} in namespace {task.key.namespace}"
