@@ -1,14 +1,15 @@
-"""The chart's ValidatingAdmissionPolicies on Tasks, each with its binding."""
+"""The chart's ValidatingAdmissionPolicies, each with its binding."""
 
 from typing import Any, Final
 
-from agentcorps.api.kinds import TASK
+from agentcorps.api.kinds import AGENT_POOL, TASK, Kind
 from agentcorps.api.meta import GROUP, VERSION
 from agentcorps.api.names import MAX_INPUT_BYTES
 from generate.crds import to_yaml
 
 INPUT_SIZE: Final = "agentcorps-task-input-size"
 SECRETS: Final = "agentcorps-task-secrets"
+POOL_SECRETS: Final = "agentcorps-pool-secrets"
 
 _IF_POLICIES: Final = "{{- if .Values.policies.install }}\n"
 _IF_SECRETS: Final = "{{- if .Values.secrets.enabled }}\n"
@@ -21,8 +22,10 @@ Document = dict[str, Any]
 def chart_templates() -> dict[str, str]:
     """Return the policies as Helm templates, by file name."""
     size, open_, closed = map(_text, (input_size_policy(), secrets_policy(), no_secrets_policy()))
+    pools = _text(pool_secrets_policy())
     return {
         "task-input-size": f"{_IF_POLICIES}{size}{_END}",
+        "pool-secrets": f"{_IF_POLICIES}{pools}{_END}",
         "task-secrets": f"{_IF_POLICIES}{_IF_SECRETS}{open_}{_ELSE}{closed}{_END}{_END}",
     }
 
@@ -91,6 +94,59 @@ def no_secrets_policy() -> list[Document]:
     return _policy(SECRETS, spec)
 
 
+def pool_secrets_policy() -> list[Document]:
+    """Return the policy on AgentPools whose metrics need Secrets or ConfigMaps, and its binding.
+
+    The operator sends the token in a Secret to the address in the pool, so whoever says where it
+    goes must be allowed to get it: to change the address alone asks for the same right.
+    """
+    spec = {
+        "matchConstraints": _on(AGENT_POOL, "CREATE", "UPDATE"),
+        "matchConditions": [
+            {"name": "names-secrets", "expression": f"{_POLICIES}.exists(one, {_NAMES_ANY})"},
+            {
+                "name": "is-new-or-changed",
+                "expression": "request.operation == 'CREATE' || object.spec.?scaling.?policies"
+                " != oldObject.spec.?scaling.?policies",
+            },
+        ],
+        "variables": [
+            {"name": "secrets", "expression": _names(_TOKEN, f"{_CA}.?secretKeyRef")},
+            {"name": "configMaps", "expression": _names(f"{_CA}.?configMapKeyRef")},
+        ],
+        "validations": [_may_all("secrets", "Secret"), _may_all("configMaps", "ConfigMap")],
+    }
+    return _policy(POOL_SECRETS, spec)
+
+
+_POLICIES: Final = "object.spec.?scaling.?policies.orValue([])"
+_TOKEN: Final = "one.?authentication.?secretKeyRef"  # noqa: S105 - where one stands
+_CA: Final = "one.?tls.?ca"
+_NAMES_ANY: Final = "has(one.authentication) || has(one.tls)"
+
+
+def _names(*references: str) -> str:
+    """Return the expression for the names in some references of all policies."""
+    return " + ".join(
+        f"{_POLICIES}.filter(one, {reference}.hasValue()).map(one, {reference}.name.orValue(''))"
+        for reference in references
+    )
+
+
+def _may_all(variable: str, kind: str) -> Document:
+    """Return the rule that the requester may get all objects of some names."""
+    asked = f"authorizer.group('').resource('{variable.lower()}').namespace(request.namespace)"
+    allowed = f"{asked}.name(name).check('get').allowed()"
+    return {
+        "expression": f"variables.{variable}.all(name, {allowed})",
+        "messageExpression": "'spec.scaling.policies: ' + request.userInfo.username"
+        f" + ' may not get {kind} ' + variables.{variable}.filter(name, !{allowed})[0]"
+        " + ' in namespace ' + request.namespace + ': whoever creates or changes a pool must be"
+        " allowed to read what the operator sends to its metrics servers'",
+        "reason": "Forbidden",
+    }
+
+
 _READS: Final = "whoever creates a Task must be allowed to read its input"
 _STORES: Final = "whoever creates a Task must be allowed to store its result"
 _NAMES_SECRETS: Final = [
@@ -129,11 +185,15 @@ def _may(
 
 
 def _tasks(*operations: str) -> Document:
+    return _on(TASK, *operations)
+
+
+def _on(kind: Kind, *operations: str) -> Document:
     rule = {
         "apiGroups": [GROUP],
         "apiVersions": [VERSION],
         "operations": [*operations],
-        "resources": [TASK.plural],
+        "resources": [kind.plural],
     }
     return {"resourceRules": [rule]}
 

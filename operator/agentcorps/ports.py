@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -133,6 +133,38 @@ class Note:
     warning: bool = False
     related: Key | None = None
     """The agent involved, if any."""
+
+
+class MetricError(Exception):
+    """A metric could not be had; the message says why, for people, and holds nothing secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusServer:
+    """Where a Prometheus server is, and how the two sides prove themselves."""
+
+    address: str
+    """URL without the path of the API."""
+    token: str = field(default="", repr=False)
+    """Bearer token; empty: none is sent."""
+    authority: str = field(default="", repr=False)
+    """Certificates that are trusted, as PEM; empty: those that the system trusts."""
+    server_name: str = ""
+    """Name in its certificate; empty: that of the address."""
+
+
+class Prometheus(Protocol):
+    """Asks Prometheus servers."""
+
+    async def query(self, server: PrometheusServer, query: str) -> float:
+        """The one number that an expression has now; raises MetricError where there is none."""
+
+
+class ExternalMetrics(Protocol):
+    """Asks the API server for metrics of external.metrics.k8s.io."""
+
+    async def total(self, namespace: str, metric: str, selector: str) -> float:
+        """The sum over all series that a label selector matches; raises MetricError."""
 
 
 class EventSink(Protocol):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _LOG_FORMATS = ("json", "text")
 _SECRETS = ("Off", "Labelled", "Any")
@@ -46,6 +47,8 @@ class Settings:
     """Where agents reach the gateway."""
     secrets: str
     """What may be done with Secrets on behalf of Tasks: Off, Labelled or Any."""
+    prometheus_servers: tuple[str, ...]
+    """Origins that policies of type Prometheus may name; empty means all but loopback and link."""
     log_level: str
     log_format: str
     lease_seconds: float
@@ -85,6 +88,7 @@ class Settings:
             probe_port=reader.port("AGENTCORPS_PROBE_PORT", 8080),
             gateway_url=reader.https_url("AGENTCORPS_GATEWAY_URL", default_url),
             secrets=reader.choice("AGENTCORPS_SECRETS", _SECRETS, "Any"),
+            prometheus_servers=reader.origins("AGENTCORPS_PROMETHEUS_SERVERS"),
             log_level=reader.choice("AGENTCORPS_LOG_LEVEL", _LOG_LEVELS, "INFO"),
             log_format=reader.choice("AGENTCORPS_LOG_FORMAT", _LOG_FORMATS, "json"),
             lease_seconds=lease,
@@ -154,6 +158,16 @@ class _Reader:
             return str(ip_address(value)) if value else ""
         except ValueError:
             raise SettingsError(f"{name} must be an IP address, not {value!r}") from None
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        found = [part.strip().rstrip("/").lower() for part in self.text(name, "").split(",")]
+        for one in filter(None, found):
+            if not _ORIGIN.fullmatch(one):
+                raise SettingsError(
+                    f"{name} must hold addresses such as https://prometheus.example:9090, without"
+                    f" a path, not {one!r}"
+                )
+        return tuple(filter(None, found))
 
     def https_url(self, name: str, default: str) -> str:
         value = self.text(name, default).rstrip("/")

@@ -11,10 +11,12 @@ import kopf
 from agentcorps.adapters.certificate import CertificateStore
 from agentcorps.adapters.endpoint import GatewayEndpoint
 from agentcorps.adapters.events import KubeEvents
+from agentcorps.adapters.external_metrics import KubeExternalMetrics
 from agentcorps.adapters.feed import Feed, Scope
 from agentcorps.adapters.identities import TokenReviews
 from agentcorps.adapters.kube import KubeCluster
 from agentcorps.adapters.lease import LeaseElector, LeaseTimes
+from agentcorps.adapters.prometheus import PrometheusClient
 from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.control.agent_reports import AgentReports
@@ -31,6 +33,7 @@ from agentcorps.control.gatekeeper import Gatekeeper
 from agentcorps.control.goodbyes import Goodbyes
 from agentcorps.control.kicks import Kicks
 from agentcorps.control.loop import Loop, soonest
+from agentcorps.control.metric_reader import MetricReader
 from agentcorps.control.monitor_agents import MonitorAgents
 from agentcorps.control.observe import Observer
 from agentcorps.control.payloads import Payloads
@@ -40,6 +43,7 @@ from agentcorps.control.remembered import Remembered
 from agentcorps.control.resync import INTERVAL_SECONDS, Resync
 from agentcorps.control.retain_tasks import INTERVAL_SECONDS as RETENTION_SECONDS
 from agentcorps.control.retain_tasks import RetainTasks
+from agentcorps.control.sample_metrics import SampleMetrics
 from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.control.task_writes import TaskWrites
 from agentcorps.control.vitals import Vitals
@@ -160,7 +164,9 @@ def build(
     rooms = use_cases(world, trust.address, identities.forget, aging_seconds=aging, access=access)
     resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
     feeds = _feeds(settings, api, rooms.observer)
-    loops = _loops(world, rooms, resync)
+    prometheus = PrometheusClient(settings.prometheus_servers)
+    reader = MetricReader(world.cluster, prometheus, KubeExternalMetrics(api), access)
+    loops = _loops(world, rooms, resync, reader)
     kopf_thread = _kopf(settings, credentials, resync, loop, kopf_ended)
     return Operator(
         feeds=feeds,
@@ -225,7 +231,7 @@ def use_cases(
     )
 
 
-def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
+def _loops(world: World, rooms: UseCases, resync: Resync, reader: MetricReader) -> tuple[Loop, ...]:
     """Build the loops, and let them hear each other's kicks."""
     state, clock = rooms.state, world.clock
     basis = Basis(state, rooms.remembered, clock)
@@ -238,6 +244,7 @@ def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
     assigner = AssignTasks(state, rooms.tasks, clock)
     monitor = MonitorAgents(basis, rooms.fleet)
     autoscaler = AutoscalePools(basis, world.events, rooms.kicks)
+    sampler = SampleMetrics(state, reader, world.leadership, clock, rooms.kicks)
     assign = Loop("assign_tasks", assigner.step, tick=BACKSTOP_SECONDS)
     fleet = Loop("fleet", turn, tick=SLOW_BACKSTOP_SECONDS, rest=FLEET_REST_SECONDS)
     statuses = Loop(
@@ -249,12 +256,18 @@ def _loops(world: World, rooms: UseCases, resync: Resync) -> tuple[Loop, ...]:
         tick=SLOW_BACKSTOP_SECONDS,
         rest=AUTOSCALE_REST_SECONDS,
     )
-    rooms.kicks.connect(assign=assign, fleet=fleet, statuses=statuses, autoscale=autoscale)
+    metrics = Loop(
+        "sample_metrics", sampler.step, tick=SLOW_BACKSTOP_SECONDS, rest=AUTOSCALE_REST_SECONDS
+    )
+    rooms.kicks.connect(
+        assign=assign, fleet=fleet, statuses=statuses, autoscale=autoscale, metrics=metrics
+    )
     return (
         assign,
         autoscale,
         fleet,
         statuses,
+        metrics,
         Loop("progress", rooms.progress.flush, tick=FLUSH_SECONDS),
         Loop("retention", RetainTasks(state, rooms.tasks, clock).step, tick=RETENTION_SECONDS),
         Loop("resync", resync.step, tick=INTERVAL_SECONDS),

@@ -69,6 +69,141 @@ def pools() -> Iterator[BadInput]:
         before=objects.pool(replicas=1, scaling={"maxReplicas": 2}),
     )
 
+    yield from _metrics()
+
+
+def _metrics() -> Iterator[BadInput]:
+    """Mistakes in policies of type Prometheus and External."""
+    yield BadInput(
+        "Prometheus without a target",
+        "CEL",
+        objects.pool(scaling=_prometheus(target=None)),
+        (
+            (
+                "spec.scaling.policies[0]: Invalid value: a policy of type Prometheus needs"
+                " serverAddress, query and target"
+            ),
+        ),
+    )
+    yield BadInput(
+        "External without a metric",
+        "CEL",
+        objects.pool(scaling=_prometheus(type="External", serverAddress=None, query=None)),
+        (
+            (
+                "spec.scaling.policies[0]: Invalid value: a policy of type External needs metric"
+                " and target"
+            ),
+        ),
+    )
+    yield BadInput(
+        "query of a policy of another type",
+        "CEL",
+        objects.pool(scaling={"maxReplicas": 2, "policies": [{"type": "Tasks", "query": "up"}]}),
+        (("spec.scaling.policies[0].query: Invalid value: fits a policy of type Prometheus only"),),
+    )
+    yield BadInput(
+        "server address with a password",
+        "CEL",
+        objects.pool(scaling=_prometheus(serverAddress="https://me:secret@prom:9090")),
+        (
+            (
+                'spec.scaling.policies[0].serverAddress: Invalid value: "https://me:secret@prom:'
+                '9090": must be the address of a Prometheus server without user, query or fragment,'
+                " such as https://prometheus.monitoring.svc:9090"
+            ),
+        ),
+    )
+    yield BadInput(
+        "token over plain http",
+        "CEL",
+        objects.pool(
+            scaling=_prometheus(
+                serverAddress="http://prom:9090",
+                authentication={"secretKeyRef": {"name": "prom", "key": "token"}},
+            )
+        ),
+        (
+            (
+                "spec.scaling.policies[0].authentication: Invalid value: a token is sent over https"
+                " only: change serverAddress"
+            ),
+        ),
+    )
+    yield BadInput(
+        "target of one type with the value of the other",
+        "CEL",
+        objects.pool(scaling=_prometheus(target={"type": "Value", "averageValue": 5})),
+        (
+            (
+                "spec.scaling.policies[0].target.value: Invalid value: must be given with type"
+                " Value, and only with it"
+            ),
+            (
+                "spec.scaling.policies[0].target.averageValue: Invalid value: must be given with"
+                " type AverageValue, and only with it"
+            ),
+        ),
+    )
+    yield BadInput(
+        "target of nothing",
+        "CEL",
+        objects.pool(scaling=_prometheus(target={"type": "Value", "value": "0m"})),
+        (
+            (
+                'spec.scaling.policies[0].target.value: Invalid value: "0m": must be a quantity'
+                " above 0, such as 100, 500m or 10k"
+            ),
+        ),
+    )
+    yield BadInput(
+        "authority in two places",
+        "CEL",
+        objects.pool(
+            scaling=_prometheus(
+                tls={
+                    "ca": {
+                        "secretKeyRef": {"name": "ca", "key": "ca.crt"},
+                        "configMapKeyRef": {"name": "ca", "key": "ca.crt"},
+                    }
+                }
+            )
+        ),
+        (
+            (
+                "spec.scaling.policies[0].tls.ca: Invalid value: must have exactly one of"
+                " secretKeyRef and configMapKeyRef"
+            ),
+        ),
+    )
+    yield BadInput(
+        "unknown fallback",
+        "schema",
+        objects.pool(
+            scaling=_prometheus() | {"fallback": {"replicas": 1, "behavior": "currentReplica"}}
+        ),
+        (
+            (
+                'spec.scaling.fallback.behavior: Unsupported value: "currentReplica": supported'
+                ' values: "static", "currentReplicas", "currentReplicasIfHigher",'
+                ' "currentReplicasIfLower"'
+            ),
+        ),
+        complete=False,
+    )
+
+
+def _prometheus(**changes: Any) -> dict[str, Any]:
+    """Return an autoscaler with a metric; a None takes a field out."""
+    good = {
+        "type": "Prometheus",
+        "serverAddress": "https://prom:9090",
+        "query": "sum(jobs)",
+        "target": {"type": "Value", "value": 5},
+    }
+    policy = {key: value for key, value in {**good, **changes}.items() if value is not None}
+    return {"maxReplicas": 2, "policies": [policy]}
+
 
 def _schedule(**changes: Any) -> dict[str, Any]:
     """Return an autoscaler with a schedule; a None takes a field out."""

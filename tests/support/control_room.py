@@ -101,7 +101,9 @@ class ControlRoom:
         # An open poll asks for work by a kick, as it does in the operator.
         self.assign_loop = Loop("assign", self._assign, tick=60)
         idle = Loop("idle", self.monitor.step, tick=60)
-        self.kicks.connect(assign=self.assign_loop, fleet=idle, statuses=idle, autoscale=idle)
+        self.kicks.connect(
+            assign=self.assign_loop, fleet=idle, statuses=idle, autoscale=idle, metrics=idle
+        )
 
     async def settle(self) -> None:
         """Run the assignment step until nothing more happens at this instant."""

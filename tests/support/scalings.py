@@ -15,12 +15,23 @@ AT_ONCE: dict[str, Any] = {
     "scaleUp": {"policies": [{"type": "Pods", "value": 10_000, "periodSeconds": 1}]},
     "scaleDown": {"stabilizationWindowSeconds": 0},
 }
+PROMETHEUS: dict[str, Any] = {
+    "type": "Prometheus",
+    "serverAddress": "https://prom:9090",
+    "query": "sum(jobs)",
+    "target": {"type": "Value", "value": 100},
+}
 CALM = {"stableWindowSeconds": 0}
 
 
 def scaling(**spec: Any) -> Scaling:
     """Return a `spec.scaling`."""
     return Scaling.model_validate({"maxReplicas": 1000, **spec}, by_alias=True, by_name=False)
+
+
+def metric_policy(**fields: Any) -> dict[str, Any]:
+    """Return a policy of type Prometheus."""
+    return {**PROMETHEUS, **fields}
 
 
 class Pool:

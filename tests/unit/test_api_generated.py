@@ -64,7 +64,7 @@ def test_fields_are_described_and_bounded(kind: str, path: str, field: Schema) -
         case "array":
             assert "maxItems" in field
             assert "x-kubernetes-list-type" in field
-        case "integer":
+        case "integer" | "number":
             assert "minimum" in field
         case "string":
             assert {"maxLength", "enum", "format"} & field.keys()

@@ -11,12 +11,19 @@ from agentcorps.core.autoscaling.behavior import Change, deepest_fall, highest_r
 from agentcorps.core.autoscaling.decision import decide
 from agentcorps.core.autoscaling.history import begin
 from agentcorps.core.autoscaling.load import Load
+from agentcorps.core.gauges import Metric, Reading
 from agentcorps.core.records import Now
-from support.scalings import CALM, EPOCH, scaling
+from support.scalings import CALM, EPOCH, PROMETHEUS, scaling
 
 if TYPE_CHECKING:
     from agentcorps.api.scaling import Scaling
 
+readings = st.builds(
+    Reading, st.floats(0, 1e6), ready=st.integers(0, 500), target=st.integers(0, 500)
+)
+metrics = st.builds(Metric, st.none() | readings) | st.builds(
+    Metric, st.none() | readings, st.integers(1, 9), st.just("it is down")
+)
 loads = st.builds(
     Load,
     queued=st.integers(0, 500),
@@ -26,6 +33,7 @@ loads = st.builds(
     busy=st.integers(0, 500),
     ready=st.integers(0, 500),
     service_seconds=st.none() | st.floats(0, 1e4),
+    metrics=st.fixed_dictionaries({2: metrics}),
 )
 rates = st.builds(
     lambda kind, value, seconds: {"type": kind, "value": value, "periodSeconds": seconds},
@@ -54,6 +62,7 @@ def scalings(draw: st.DrawFn, /, **more: Any) -> Scaling:
         policies=[
             {"type": "Tasks", "tasksPerAgent": draw(st.integers(1, 5))},
             {"type": "Tasks", "maxWaitSeconds": draw(st.integers(1, 1000))},
+            *draw(st.sampled_from([[], [PROMETHEUS]])),
         ],
         behavior={"scaleUp": draw(rules), "scaleDown": draw(rules)},
         **more,

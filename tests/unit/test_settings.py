@@ -23,6 +23,7 @@ def test_defaults() -> None:
     assert settings.gateway_url == "https://agentcorps-gateway.agentcorps-system.svc:8443"
     assert (settings.log_level, settings.log_format) == ("INFO", "json")
     assert settings.secrets == "Any"
+    assert settings.prometheus_servers == ()
     assert settings.lease_seconds == 15
     assert (settings.renew_seconds, settings.retry_seconds) == (10, 2)
     assert settings.aging_seconds == 60
@@ -42,6 +43,7 @@ def test_everything_can_be_set() -> None:
         AGENTCORPS_LOG_LEVEL="debug",
         AGENTCORPS_LOG_FORMAT="TEXT",
         AGENTCORPS_SECRETS="labelled",
+        AGENTCORPS_PROMETHEUS_SERVERS="https://Prom:9090/, http://[::1],",
         AGENTCORPS_LEASE_SECONDS="30",
         AGENTCORPS_LEASE_RENEW_SECONDS="20.5",
         AGENTCORPS_LEASE_RETRY_SECONDS="4",
@@ -57,6 +59,7 @@ def test_everything_can_be_set() -> None:
     assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
     assert settings.aging_seconds == 7.5
     assert settings.secrets == "Labelled"
+    assert settings.prometheus_servers == ("https://prom:9090", "http://[::1]")
     assert settings.lease_seconds == 30
     assert (settings.renew_seconds, settings.retry_seconds) == (20.5, 4)
     assert (settings.kubeconfig, settings.context) == ("/some/config", "there")
@@ -79,6 +82,9 @@ def test_everything_can_be_set() -> None:
         ("AGENTCORPS_LOG_FORMAT", "xml"),
         ("AGENTCORPS_AGING_SECONDS", "0"),
         ("AGENTCORPS_SECRETS", "some"),
+        ("AGENTCORPS_PROMETHEUS_SERVERS", "prom:9090"),
+        ("AGENTCORPS_PROMETHEUS_SERVERS", "https://prom/path"),
+        ("AGENTCORPS_PROMETHEUS_SERVERS", "https://me@prom"),
         ("AGENTCORPS_LEASE_SECONDS", "nan"),
         ("AGENTCORPS_LEASE_SECONDS", "0"),
         ("AGENTCORPS_LEASE_RENEW_SECONDS", "15"),

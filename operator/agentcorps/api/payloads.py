@@ -44,9 +44,9 @@ DataKey = Annotated[
 
 
 class KeyRef(ApiModel):
-    """One key of an object in the Task's own namespace."""
+    """One key of an object in the same namespace."""
 
-    name: ObjectName = Field(description="Name of the object, in the Task's namespace.")
+    name: ObjectName = Field(description="Name of the object, in the same namespace.")
     key: DataKey = Field(description="Key of its data.")
 
 

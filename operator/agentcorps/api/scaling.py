@@ -11,25 +11,17 @@ from pydantic import AfterValidator, ConfigDict, Field, Strict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from agentcorps.api.meta import ApiModel, Count, Message, Reason, Timestamp
+from agentcorps.api.metrics import DEFAULT_TOLERANCE, Fallback
 from agentcorps.api.names import MAX_LABEL_LENGTH, MAX_REPLICAS
-from agentcorps.api.rules import VALIDATIONS, cel, matches, validated
+from agentcorps.api.rules import VALIDATIONS, cel, validated
+from agentcorps.api.scaling_policy import PolicyType, ScalingPolicy
 
 MAX_POLICIES = 16
 MAX_RATE_POLICIES = 8
 MAX_WINDOW_SECONDS = 3600
 MAX_PERIOD_SECONDS = 1800
-MAX_SCHEDULE_SECONDS = 31 * 86400
 MAX_DECISIONS_KEPT = 10
 PERCENTAGE_PATTERN = "^[1-9][0-9]?%$"
-CRON_PATTERN = r"^[-A-Za-z0-9*,/#]+( +[-A-Za-z0-9*,/#]+){4}$"
-TIME_ZONE_PATTERN = "^[A-Za-z][A-Za-z0-9+_/-]*$"
-
-
-class PolicyType(StrEnum):
-    """What a policy asks for agents by."""
-
-    TASKS = "Tasks"
-    SCHEDULE = "Schedule"
 
 
 class LimitedBy(StrEnum):
@@ -40,93 +32,6 @@ class LimitedBy(StrEnum):
     QUOTA = "Quota"
     BEHAVIOR = "Behavior"
     PAUSED = "Paused"
-
-
-_ONLY_TASKS = "self.type == 'Tasks' || !has(self.{})"
-_ONLY_SCHEDULE = "self.type == 'Schedule' || !has(self.{})"
-
-
-class ScalingPolicy(ApiModel):
-    """One reason to have agents; of several the one that asks for most wins."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validated(
-            *(
-                cel(_ONLY_TASKS.format(name), "fits a policy of type Tasks only", path=f".{name}")
-                for name in ("tasksPerAgent", "maxWaitSeconds")
-            ),
-            *(
-                cel(
-                    _ONLY_SCHEDULE.format(name),
-                    "fits a policy of type Schedule only",
-                    path=f".{name}",
-                )
-                for name in ("schedule", "timeZone", "replicas", "durationSeconds")
-            ),
-            cel(
-                "self.type != 'Schedule' ||"
-                " (has(self.schedule) && has(self.replicas) && has(self.durationSeconds))",
-                "a policy of type Schedule needs schedule, replicas and durationSeconds",
-            ),
-        )
-    )
-
-    type: Annotated[PolicyType, Strict(strict=False)] = Field(
-        description="Tasks: as many agents as the queued and running Tasks need. Schedule: at least"
-        " so many agents at certain times."
-    )
-    tasks_per_agent: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000,
-        description="Tasks: queued and running Tasks for each slot of an agent; 1 if not set.",
-    )
-    max_wait_seconds: int | None = Field(
-        default=None,
-        ge=1,
-        le=604800,
-        description="Tasks: as many agents as it takes for the last Task in the queue to wait no"
-        " longer, at the rate at which Tasks were served lately. Until that is known,"
-        " tasksPerAgent decides.",
-    )
-    schedule: (
-        Annotated[
-            str,
-            Field(
-                max_length=128,
-                json_schema_extra=matches(
-                    CRON_PATTERN, "must be a cron expression of five fields, e.g. 0 8 * * 1-5"
-                ),
-            ),
-        ]
-        | None
-    ) = Field(default=None, description="Schedule: when it begins, as a cron expression.")
-    time_zone: (
-        Annotated[
-            str,
-            Field(
-                max_length=64,
-                json_schema_extra=matches(
-                    TIME_ZONE_PATTERN, "must be the name of a time zone, e.g. Europe/Berlin"
-                ),
-            ),
-        ]
-        | None
-    ) = Field(
-        default=None, description="Schedule: the time zone of the cron expression; UTC if not set."
-    )
-    replicas: int | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_REPLICAS,
-        description="Schedule: agents that the pool has at least while it lasts.",
-    )
-    duration_seconds: int | None = Field(
-        default=None,
-        ge=60,
-        le=MAX_SCHEDULE_SECONDS,
-        description="Schedule: how long it lasts each time.",
-    )
 
 
 class RatePolicy(ApiModel):
@@ -160,6 +65,12 @@ class ScaleUpRules(ApiModel):
         le=MAX_WINDOW_SECONDS,
         description="The target rises to no more than what was asked for throughout this time.",
     )
+    tolerance: float = Field(
+        default=DEFAULT_TOLERANCE,
+        ge=0,
+        le=1,
+        description="A metric that exceeds its target by no more than this share changes nothing.",
+    )
     select_policy: SelectPolicy = Field(default="Max", description=_SELECT)
     policies: _RatePolicies = Field(
         default=(
@@ -178,6 +89,12 @@ class ScaleDownRules(ApiModel):
         ge=0,
         le=MAX_WINDOW_SECONDS,
         description="The target falls to no less than the most that was asked for in this time.",
+    )
+    tolerance: float = Field(
+        default=DEFAULT_TOLERANCE,
+        ge=0,
+        le=1,
+        description="A metric below its target by no more than this share changes nothing.",
     )
     select_policy: SelectPolicy = Field(default="Max", description=_SELECT)
     policies: _RatePolicies = Field(
@@ -286,6 +203,11 @@ class Scaling(ApiModel):
     ] = Field(
         default=(ScalingPolicy(type=PolicyType.TASKS),),
         description="Reasons to have agents. The one that asks for most wins.",
+    )
+    fallback: Fallback | None = Field(
+        default=None,
+        description="What a metric of Prometheus or External asks for while it cannot be had. If"
+        " not set, the target does not fall meanwhile.",
     )
     panic: Panic = Field(
         default_factory=Panic, description="What a sudden rise of demand is, and changes."

@@ -114,7 +114,8 @@ def _show_scaling(answer: Object, *, color: bool) -> None:
         emit(f"limited by: {limit}")
     active = answer["active"]
     if active.get("status") == "False":
-        emit(f"not scaling: {active['reason']}: {active.get('message', '')}")
+        hindrance = "not scaling" if active["reason"] == "Paused" else "hindered"
+        emit(f"{hindrance}: {active['reason']}: {active.get('message', '')}")
     if answer["demands"]:
         emit("")
         print_table(DEMANDS, answer["demands"], color=color)

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.kinds import AGENT_POOL
-from agentcorps.api.scaling import PolicyType
+from agentcorps.api.scaling_policy import PolicyType
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document, read_documents
 from agentcorps.cli.manifests import check, whole_object

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentcorps.core.autoscaling.decision import decide
 from agentcorps.core.autoscaling.history import begin
 from agentcorps.core.autoscaling.load import load_of
-from agentcorps.core.scaling_status import Scaled, changed
+from agentcorps.core.scaling_status import FAILED_GET_METRIC, Scaled, changed, failures
 from agentcorps.ports import Kind, Note
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class AutoscalePools:
         if decision.target != before:
             changes = changed(changes, before, decision, now.wall)
             self._announce(pool, before, decision)
+        self._tell_failures(pool, None if known is None else known.decision, decision)
         self._remembered.scaled[pool.uid] = Scaled(decision, changes)
         if known is None or known.decision.target != decision.target:
             self._state.targets.decide(pool.uid, decision.target)
@@ -88,6 +89,19 @@ class AutoscalePools:
         reason = "ScaledUp" if decision.target > before else "ScaledDown"
         told = f"from {before} to {decision.target}: {decision.message}"
         self._events.emit(Note(Kind.POOL, pool.key, pool.uid, reason, "Scale", told))
+
+    def _tell_failures(self, pool: PoolRecord, before: Decision | None, now: Decision) -> None:
+        """One Event when metrics begin to fail, and one when all can be had again."""
+        failed = before is not None and bool(before.failing)
+        if failed == bool(now.failing):
+            return
+        reason, told = (FAILED_GET_METRIC, failures(now)) if now.failing else _MENDED
+        self._events.emit(
+            Note(Kind.POOL, pool.key, pool.uid, reason, "Scale", told, warning=not failed)
+        )
+
+
+_MENDED: Final = ("GotMetrics", "all metrics of its policies can be had again")
 
 
 def _scales(pool: PoolRecord) -> bool:

@@ -16,11 +16,14 @@ class Kicks:
         self._fleet: Loop | None = None
         self._statuses: Loop | None = None
         self._autoscale: Loop | None = None
+        self._metrics: Loop | None = None
 
-    def connect(self, *, assign: Loop, fleet: Loop, statuses: Loop, autoscale: Loop) -> None:
+    def connect(
+        self, *, assign: Loop, fleet: Loop, statuses: Loop, autoscale: Loop, metrics: Loop
+    ) -> None:
         """From now on the loops hear it."""
         self._assign, self._fleet, self._statuses = assign, fleet, statuses
-        self._autoscale = autoscale
+        self._autoscale, self._metrics = autoscale, metrics
 
     def assign(self) -> None:
         """Something may be bound, or has ended."""
@@ -42,9 +45,15 @@ class Kicks:
         if self._autoscale is not None:
             self._autoscale.kick()
 
+    def metrics(self) -> None:
+        """A metric may have to be read."""
+        if self._metrics is not None:
+            self._metrics.kick()
+
     def all(self) -> None:
         """Wake every loop."""
         self.autoscale()
         self.assign()
         self.fleet()
+        self.metrics()
         self.statuses()

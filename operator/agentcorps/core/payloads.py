@@ -122,7 +122,7 @@ def input_value(
             " this installation reads none",
             waits=True,
         )
-    content = _content(source, stored)
+    content = content_of(source, stored)
     if content is None:
         raise Unusable(
             TaskReason.INPUT_NOT_FOUND,
@@ -193,7 +193,8 @@ def require_own(secret: Mapping[str, Any], record: TaskRecord) -> None:
         )
 
 
-def _content(source: InputSource, stored: Mapping[str, Any]) -> bytes | None:
+def content_of(source: InputSource, stored: Mapping[str, Any]) -> bytes | None:
+    """The bytes under a key of a Secret or ConfigMap; None when it has no such key."""
     value = section(stored, "data", "data").get(source.key)
     if source.kind == "ConfigMap" and value is not None:
         return str(value).encode(errors="surrogatepass")

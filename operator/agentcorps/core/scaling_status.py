@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agentcorps.api.meta import ConditionType
 from agentcorps.api.names import clip_message
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from agentcorps.core.autoscaling.decision import Decision
     from agentcorps.core.conditions import Stamp
     from agentcorps.core.records import PoolRecord
+
+
+FAILED_GET_METRIC: Final = "FailedGetMetric"
+"""Reason of the condition ScalingActive and of an Event: a metric cannot be had."""
 
 
 class Scaled(NamedTuple):
@@ -72,8 +76,10 @@ def scaling_status(pool: PoolRecord, scaled: Scaled | None, mark: Stamp) -> Stat
     reason, message = "Scaling", ""
     if decision.paused:
         reason, message = "Paused", f"the target stays {decision.target}"
+    elif decision.failing:
+        reason, message = FAILED_GET_METRIC, failures(decision)
     active = conditions.condition(
-        ConditionType.SCALING_ACTIVE, reason, message, mark, holds=not decision.paused
+        ConditionType.SCALING_ACTIVE, reason, message, mark, holds=reason == "Scaling"
     )
     fields: dict[str, Any] = {
         "limitedBy": decision.limited_by.value,
@@ -90,3 +96,8 @@ def scaling_status(pool: PoolRecord, scaled: Scaled | None, mark: Stamp) -> Stat
     if scaled.changes:
         fields["decisions"] = list(scaled.changes)
     return StatusPart(fields, [active])
+
+
+def failures(decision: Decision) -> str:
+    """Return what is wrong with the metrics of a pool, for people."""
+    return "; ".join(f"{one.policy} ({one.reason}): {one.message}" for one in decision.failing)

@@ -13,6 +13,7 @@ from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.core.affinity import Affinities
 from agentcorps.core.boards import Boards
 from agentcorps.core.departed import Departed
+from agentcorps.core.gauges import Gauges
 from agentcorps.core.news import News
 from agentcorps.core.serving import Serving
 from agentcorps.core.store import Store
@@ -69,6 +70,8 @@ class State:
         self.timers = Timers()
         self.targets = Targets()
         """How many agents each pool is to have."""
+        self.gauges = Gauges()
+        """What is known of the metrics that pools scale by."""
         self.tasks: Mapping[str, TaskRecord] = self._tasks.by_uid
         """Observed tasks by UID."""
         self.agents: Mapping[Key, AgentRecord] = self._agents.by_key

@@ -14,6 +14,7 @@ from agentcorps.api.kinds import AGENT_POOL
 from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, TaskPhase
 from agentcorps.api.names import clip_message, encoded_size
 from agentcorps.api.validation import InvalidObject, parse_agent, parse_pool
+from agentcorps.core import metric_sources
 from agentcorps.core.autoscaling import schedules
 from agentcorps.core.charge import JUST_A_POD, charge_of
 from agentcorps.core.conditions import DRAINING, find, is_true
@@ -295,7 +296,8 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     except InvalidObject as error:
         return _unusable_pool(), clip_message(error.message)
     agent_spec = written["template"]["spec"]
-    trouble = "" if spec.scaling is None else schedules.problem(spec.scaling.policies)
+    policies = () if spec.scaling is None else spec.scaling.policies
+    trouble = schedules.problem(policies) or metric_sources.problem(policies)
     if trouble:
         return _unusable_pool(), clip_message(trouble)
     try:

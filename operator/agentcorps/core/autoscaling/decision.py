@@ -42,6 +42,11 @@ class Decision:
     due_in: float | None
     """Seconds after which time alone may change it; None when it takes an event."""
 
+    @property
+    def failing(self) -> tuple[Demand, ...]:
+        """The policies whose metric cannot be had."""
+        return tuple(demand for demand in self.demands if demand.failing)
+
 
 def decide(scaling: Scaling, load: Load, history: History, now: Now) -> tuple[Decision, History]:
     """Decide how many agents a pool is to have.
@@ -61,7 +66,7 @@ def decide(scaling: Scaling, load: Load, history: History, now: Now) -> tuple[De
         the same.
     """
     history = with_windows(history, scaling, now.wall)
-    asked = demands(scaling, load, _numbered(scaling, history), now.wall)
+    asked = demands(scaling, load, _numbered(scaling, history), now.wall, history.target)
     top = max(asked, key=lambda demand: demand.replicas)
     history = with_demand(history, scaling, load, top.replicas, now.monotonic)
     moved = _moved(scaling, history, top.replicas, now.monotonic)
@@ -86,7 +91,7 @@ def _numbered(scaling: Scaling, history: History) -> dict[int, Window | None]:
     return {
         number: history.windows[policy]
         for number, policy in enumerate(scaling.policies)
-        if policy in history.windows
+        if policy.schedule is not None and policy in history.windows
     }
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentcorps.api.scaling import PolicyType
+from agentcorps.api.scaling_policy import PolicyType
+from agentcorps.core.autoscaling.metrics import asked
 from agentcorps.core.conditions import timestamp
+from agentcorps.core.gauges import UNREAD
+from agentcorps.core.metric_sources import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentcorps.api.scaling import Scaling, ScalingPolicy
+    from agentcorps.api.scaling import Scaling
+    from agentcorps.api.scaling_policy import ScalingPolicy
     from agentcorps.core.autoscaling.load import Load
     from agentcorps.core.autoscaling.schedules import Window
+    from agentcorps.core.gauges import Metric
 
 
 class Demand(NamedTuple):
@@ -25,10 +30,16 @@ class Demand(NamedTuple):
     """One CamelCase word."""
     replicas: int
     message: str
+    failing: bool = False
+    """Its metric cannot be had."""
 
 
 def demands(
-    scaling: Scaling, load: Load, windows: Mapping[int, Window | None], wall: float
+    scaling: Scaling,
+    load: Load,
+    windows: Mapping[int, Window | None],
+    wall: float,
+    current: int,
 ) -> list[Demand]:
     """Return what each policy asks for, and the idle buffer.
 
@@ -37,16 +48,21 @@ def demands(
         load: What there is to do.
         windows: By the position of each policy of type Schedule: the window to look at.
         wall: Seconds since the Unix epoch.
+        current: The target of the pool now.
     """
-    asked = [
-        _by_tasks(f"policies[{number}]", policy, load)
-        if policy.type is PolicyType.TASKS
-        else _by_schedule(f"policies[{number}]", policy, windows.get(number), wall)
-        for number, policy in enumerate(scaling.policies)
-    ]
+    found = []
+    for number, policy in enumerate(scaling.policies):
+        path = f"policies[{number}]"
+        if policy.type in METRICS:
+            metric = load.metrics.get(number, UNREAD)
+            found.append(_by_metric(path, policy, metric, scaling, current))
+        elif policy.type is PolicyType.TASKS:
+            found.append(_by_tasks(path, policy, load))
+        else:
+            found.append(_by_schedule(path, policy, windows.get(number), wall))
     if scaling.idle != 0:
-        asked.append(_by_buffer(scaling.idle, load.busy))
-    return asked
+        found.append(_by_buffer(scaling.idle, load.busy))
+    return found
 
 
 def buffered(idle: int | str, busy: int) -> int:
@@ -85,6 +101,16 @@ def _by_schedule(path: str, policy: ScalingPolicy, window: Window | None, wall: 
     if wall < window.starts:
         return Demand(path, kind, 0, f"it begins at {timestamp(window.starts)}")
     return Demand(path, kind, policy.replicas or 0, f"until {timestamp(window.ends)}")
+
+
+def _by_metric(
+    path: str, policy: ScalingPolicy, metric: Metric, scaling: Scaling, current: int
+) -> Demand:
+    kind = policy.type.value
+    if policy.target is None:
+        return Demand(path, kind, 0, "it has no target")
+    replicas, message, failing = asked(policy.target, metric, scaling, current)
+    return Demand(path, kind, replicas, message, failing)
 
 
 def _by_buffer(idle: int | str, busy: int) -> Demand:

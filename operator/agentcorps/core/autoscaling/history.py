@@ -12,7 +12,8 @@ from agentcorps.core.autoscaling.schedules import Window, window_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentcorps.api.scaling import Scaling, ScalingPolicy
+    from agentcorps.api.scaling import Scaling
+    from agentcorps.api.scaling_policy import ScalingPolicy
     from agentcorps.core.autoscaling.behavior import Held
     from agentcorps.core.autoscaling.load import Load
     from agentcorps.core.autoscaling.panic import Samples

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agentcorps.core.metric_sources import sources
 from agentcorps.core.scaling import is_active
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentcorps.api.scaling import Scaling
+    from agentcorps.core.gauges import Metric
     from agentcorps.core.records import PoolRecord
     from agentcorps.core.state import State
+
+
+_NONE: Final[Mapping[int, Metric]] = MappingProxyType({})
 
 
 class Load(NamedTuple):
@@ -28,6 +37,8 @@ class Load(NamedTuple):
     """Those of them that are connected."""
     service_seconds: float | None = None
     """How long an attempt took lately, on average; None when none has ended yet."""
+    metrics: Mapping[int, Metric] = _NONE
+    """By the position of the policy: what is known of its metric."""
 
 
 def load_of(state: State, pool: PoolRecord) -> Load:
@@ -41,4 +52,11 @@ def load_of(state: State, pool: PoolRecord) -> Load:
         busy=sum(1 for key in active if state.bound_to(key)),
         ready=sum(1 for key in active if key in state.sessions),
         service_seconds=state.timers.service_seconds(pool.key),
+        metrics={} if pool.scaling is None else _metrics(state, pool.uid, pool.scaling),
     )
+
+
+def _metrics(state: State, pool_uid: str, scaling: Scaling) -> dict[int, Metric]:
+    return {
+        number: state.gauges.of(pool_uid, source) for number, source in sources(scaling).items()
+    }

@@ -11,7 +11,7 @@ from cronsim import CronSim, CronSimError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentcorps.api.scaling import ScalingPolicy
+    from agentcorps.api.scaling_policy import ScalingPolicy
 
 
 class Window(NamedTuple):
