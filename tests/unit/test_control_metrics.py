@@ -247,11 +247,11 @@ PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 FOR_PROM = {"agentcorps.dev/metrics-server": f"{ADDRESS}/"}
 
 
-def stored(token: bytes = b"t0ken\n", **annotations: str) -> FakeCluster:
+def stored(token: bytes = b"t0ken\n", notes: dict[str, str] | None = None) -> FakeCluster:
     """Return a cluster with a token and an authority."""
     cluster = FakeCluster()
     data = {"token": base64.b64encode(token).decode()}
-    metadata = {"namespace": NAMESPACE, "name": "prom", "annotations": annotations}
+    metadata = {"namespace": NAMESPACE, "name": "prom", "annotations": notes or {}}
     cluster.put(Kind.SECRET, {"metadata": metadata, "data": data})
     names = {"namespace": NAMESPACE, "name": "ca"}
     cluster.put(Kind.CONFIG_MAP, {"metadata": names, "data": {"ca.crt": PEM}})
@@ -290,7 +290,7 @@ async def test_external_metrics_need_no_proof() -> None:
         (stored(), Access.OFF, "secrets.enabled of its chart"),
         (stored(), Access.LABELLED, "lacks the annotation agentcorps.dev/metrics-server"),
         (
-            stored(**{"agentcorps.dev/metrics-server": "https://other"}),
+            stored(notes={"agentcorps.dev/metrics-server": "https://other"}),
             Access.LABELLED,
             "lacks the annotation agentcorps.dev/metrics-server",
         ),
@@ -308,7 +308,7 @@ async def test_proofs_that_cannot_be_used_are_told(
 
 async def test_a_secret_that_names_the_server_needs_no_policy() -> None:
     """Without admission policies a token goes only to the server that its Secret names."""
-    assert (await read(stored(**FOR_PROM), Access.LABELLED)).token == "t0ken"
+    assert (await read(stored(notes=FOR_PROM), Access.LABELLED)).token == "t0ken"
 
 
 async def test_a_secret_that_the_operator_may_not_read_is_told() -> None:
