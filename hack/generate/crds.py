@@ -13,7 +13,7 @@ from agentcorps.api.kinds import Kind
 from agentcorps.api.meta import CATEGORY, GROUP, VERSION, Resource
 from agentcorps.api.task import Task
 from generate.podtemplate import pod_template_schema
-from generate.structural import Schema, structural_schema
+from generate.structural import MAP_TYPE, Schema, structural_schema
 
 # A client-side apply keeps the whole object in one annotation, all of which may have 262,144 bytes.
 MAX_CRD_BYTES = 230_000
@@ -172,13 +172,17 @@ def _root_schema(definition: Definition) -> Schema:
 
 
 def _status_schema(status: Schema) -> Schema:
-    """Return the schema of a status in which only what STATUS_DEFAULTS names has a default."""
+    """Return the schema of a status in which only what STATUS_DEFAULTS names has a default.
+
+    It is atomic to those who apply: one writer replaces it whole. Else the API server would keep,
+    with each object, the list of all its fields, and work it out anew with each write.
+    """
     defaults = {
         name: status["properties"][name]["default"]
         for name in STATUS_DEFAULTS
         if name in status["properties"]
     }
-    return {**_without_defaults(status), "default": defaults}
+    return {**_without_defaults(status), MAP_TYPE: "atomic", "default": defaults}
 
 
 def _without_defaults(schema: Schema) -> Schema:

@@ -11,6 +11,7 @@ from agentcorps.api.podtemplate import POD_TEMPLATE_MARK
 Schema = dict[str, Any]
 
 LIST_TYPE = "x-kubernetes-list-type"
+MAP_TYPE = "x-kubernetes-map-type"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING = "x-kubernetes-int-or-string"
 

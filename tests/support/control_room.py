@@ -115,14 +115,14 @@ class ControlRoom:
         await self.recover.step()
         return await self.assign.step()
 
-    def add_pool(self, replicas: int = 0, **spec: Any) -> Object:
-        """Somebody creates the AgentPool ``crew``."""
+    def add_pool(self, replicas: int = 0, name: str = POOL, **spec: Any) -> Object:
+        """Somebody creates an AgentPool, ``crew`` by default."""
         pool = self.cluster.put(
             Kind.POOL,
             {
                 "apiVersion": "agentcorps.dev/v1alpha1",
                 "kind": "AgentPool",
-                "metadata": {"namespace": NAMESPACE, "name": POOL},
+                "metadata": {"namespace": NAMESPACE, "name": name},
                 "spec": {
                     "replicas": replicas,
                     "drainTimeoutSeconds": 300,

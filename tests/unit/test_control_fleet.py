@@ -46,6 +46,46 @@ async def test_the_answer_of_a_creation_counts_before_the_watch_brings_it() -> N
     assert [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT] == ["create"]
 
 
+async def test_the_first_pods_start_while_the_last_agents_are_made() -> None:
+    """A turn creates 32 agents and their pods, asks for the next turn, and in the end all exist."""
+    room = ControlRoom()
+    room.add_pool(70)
+    counts = []
+    while (pause := await room.scale.step()) == 0.0:
+        await room.create.step()
+        counts.append((len(names(room, Kind.AGENT)), len(names(room, Kind.POD))))
+    assert counts == [(32, 32), (64, 64)]
+    assert pause is None
+    await room.create.step()
+    assert len(names(room, Kind.POD)) == 70
+
+
+async def test_a_large_pool_does_not_hold_up_a_small_one() -> None:
+    """The agents of a turn are shared out: the pool that was made last has its three at once."""
+    room = ControlRoom()
+    room.add_pool(70)
+    room.add_pool(3, "small")
+    await room.scale.step()
+    made = names(room, Kind.AGENT)
+    assert [name for name in made if name.startswith("small")] == ["small-0", "small-1", "small-2"]
+    assert len(made) == 32
+
+
+async def test_what_a_pool_says_does_not_wait_for_what_its_agents_say() -> None:
+    """Of 100 new statuses the pool's is first; agents' follow 64 at a time, and none is lost."""
+    room = ControlRoom()
+    room.add_pool(100)
+    await grow(room, turns=4)
+    room.clock.advance(6)  # first statuses wait a moment
+    before = len(room.cluster.writes)
+    assert (await room.monitor.step() or 0) <= 0
+    written = room.cluster.writes[before:]
+    assert [kind for _, kind, _ in written] == [Kind.POOL, *[Kind.AGENT] * 64]
+    await room.monitor.step()
+    told = {key for _, kind, key in room.cluster.writes[before:] if kind is Kind.AGENT}
+    assert len(told) == 100
+
+
 async def test_an_idle_agent_is_drained_by_a_written_phase_and_then_deleted() -> None:
     """Scaling down writes Draining first; the Agent's deletion takes its pod down."""
     room = ControlRoom()

@@ -49,8 +49,35 @@ def test_nothing_new_is_nothing_to_write() -> None:
     ],
 )
 def test_readiness_is_written_at_once(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """The first status, a change of readiness, and a new generation do not wait."""
+    """A change of readiness, a new generation, and a first status that says ready do not wait."""
     assert _due(old, new) == 100.0
+
+
+def _setting_out(**flags: str) -> dict[str, Any]:
+    """Return the status of an agent that was created a moment ago."""
+    kinds = {"Ready": "False", "Reconciling": "True", "Stalled": "False", **flags}
+    conditions = [{"type": kind, "status": value} for kind, value in kinds.items()]
+    return _status("Pending", conditions=conditions)
+
+
+def test_who_is_ready_soon_gets_one_status() -> None:
+    """The first status waits five seconds while all goes well, steps meanwhile or not."""
+    default = {"observedGeneration": -1, "phase": "Pending"}
+    change = agent_status_change(default, _setting_out(), None, 100.0)
+    starting = {**_setting_out(), "phase": "Starting"}
+    change = agent_status_change(default, starting, change, 104.0)
+    assert change is not None
+    assert change.due == 105.0
+    ready = agent_status_change(default, _status(), change, 104.5)
+    assert ready is not None
+    assert ready.due == 104.5
+
+
+@pytest.mark.parametrize("flag", ["Stalled", "Healthy", "Draining"])
+def test_trouble_shows_in_a_first_status_at_once(flag: str) -> None:
+    """Nobody waits for the first status of an agent that cannot start, or leaves already."""
+    status = "False" if flag == "Healthy" else "True"
+    assert _due({"phase": "Pending"}, _setting_out(**{flag: status})) == 100.0
 
 
 def test_failures_are_written_at_once() -> None:

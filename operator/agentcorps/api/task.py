@@ -165,6 +165,8 @@ class TaskSpec(ApiModel):
     )
     input: dict[str, Any] | None = Field(
         default=None,
+        # A payload has one author; else each of its keys would be noted in managedFields as well.
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
         description=f"What the agent gets: a JSON object of at most {MAX_INPUT_BYTES} bytes."
         " Without it and without inputFrom an empty one.",
     )

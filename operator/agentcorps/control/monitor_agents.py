@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentcorps.control.loop import soonest
 from agentcorps.core import coalescing, health, statuses
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from agentcorps.core.coalescing import Change
     from agentcorps.core.records import Key, Now
     from agentcorps.core.statuses import Memory, View
+
+
+MAX_AGENTS_AT_A_TIME: Final = 64
+"""Statuses of agents per step: while hundreds become ready, what their pool says must not wait."""
 
 
 class MonitorAgents:
@@ -35,26 +39,33 @@ class MonitorAgents:
     async def step(self) -> float | None:
         """Write what is due; returns the seconds until the next status is."""
         now, memory = self._clock.now(), self._remembered.memory()
-        # Pools come second: they are told by how their agents have just been seen.
-        due: list[StatusAction] = [*self._due_agents(now, memory), *self._due_pools(now, memory)]
+        agents = list(self._due_agents(now, memory))
+        # A pool is told by how its agents have just been seen, and written first.
+        due: list[StatusAction] = [*self._due_pools(now, memory), *agents]
         await self._applier.carry_out(due)
         alarm = soonest(self._agents.next_alarm(), self._pools.next_alarm())
         return None if alarm is None else alarm - self._clock.now().monotonic
 
     def _due_agents(self, now: Now, memory: Memory) -> Iterator[SetAgentStatus]:
+        room = MAX_AGENTS_AT_A_TIME
         for key in self._agents.take_due(now.monotonic):
-            before = self._agent_changes.pop(key, None)
             view = self._look_at(key, now, memory)
             agent = self._state.agents.get(key)
             if agent is None or view is None:
                 self._agents.forget(key)
+                self._agent_changes.pop(key, None)
                 continue
+            if not room:
+                self._agents.wake(key, now.monotonic)
+                continue
+            before = self._agent_changes.pop(key, None)
             again = health.next_due(self._state, now, memory.first_hello, (agent,))
             if not agent.deleting:
                 new = statuses.agent_status(self._state, key, now, memory, seen=view)
                 judge = coalescing.agent_status_change
                 change = judge(agent.status, new, before, now.monotonic)
                 if change is not None and change.due <= now.monotonic:
+                    room -= 1
                     yield SetAgentStatus(key, agent.resource_version, new)
                 elif change is not None:
                     self._agent_changes[key] = change

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
 
 from agentcorps.control.loop import soonest
 from agentcorps.core import scaling
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
     from agentcorps.control.basis import Basis
     from agentcorps.control.fleet_writes import FleetApplier
+    from agentcorps.core.actions import DeleteAgent, Drain
     from agentcorps.core.records import Key, Now
     from agentcorps.core.room import Room
+
+
+MAX_CREATED_AT_A_TIME: Final = 32
+"""Agents per step, over all pools: the first ones' pods start while the last ones are made."""
 
 
 class ScaleAgents:
@@ -39,15 +45,8 @@ class ScaleAgents:
         now = self._clock.now()
         shares = self._share_out(now)
         self._moving.update(self._changed.take_due(now.monotonic))
-        actions = [
-            action
-            for key in sorted(self._moving)
-            for action in scaling.replicas(
-                self._state, key, now, self._remembered.first_hello, shares.get(key)
-            )
-            if not (isinstance(action, CreateAgent) and self._rests(key, now))
-        ]
-        await self._applier.carry_out(actions)
+        others, created = self._decide(now, shares)
+        await self._applier.carry_out([*others, *created[:MAX_CREATED_AT_A_TIME]])
         now, state = self._clock.now(), self._state
         # What failed has left its pool on its way, and is tried again.
         self._moving = {
@@ -58,10 +57,29 @@ class ScaleAgents:
         agents = (agent for key in self._moving for agent in state.agents_of(key))
         due = scaling.next_due(state, now, agents)
         return soonest(
+            0.0 if len(created) > MAX_CREATED_AT_A_TIME else None,
             self._remembered.pools.next_due(now.monotonic),
             self._remembered.replaced_agents.next_due(now.monotonic),
             None if due is None else due - now.monotonic,
         )
+
+    def _decide(
+        self, now: Now, shares: Mapping[Key, Room]
+    ) -> tuple[list[Drain | DeleteAgent], list[CreateAgent]]:
+        """Return what is to be done, and whom to create: of each pool one, and so on in turn."""
+        others: list[Drain | DeleteAgent] = []
+        creations: list[list[CreateAgent]] = []
+        first_hello = self._remembered.first_hello
+        for key in sorted(self._moving):
+            created: list[CreateAgent] = []
+            for action in scaling.replicas(self._state, key, now, first_hello, shares.get(key)):
+                if not isinstance(action, CreateAgent):
+                    others.append(action)
+                elif not self._rests(key, now):
+                    created.append(action)
+            creations.append(created)
+        turns = zip_longest(*creations)
+        return others, [action for turn in turns for action in turn if action is not None]
 
     def _share_out(self, now: Now) -> Mapping[Key, Room]:
         """Work out what the quotas leave to each pool, and have those looked at that it changes."""

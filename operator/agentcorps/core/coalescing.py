@@ -1,7 +1,8 @@
 """When a changed status is worth a write: task traffic must not show at the API server.
 
-Readiness and failures are written at once; an agent's steps on its way after a second; Idle↔Busy
-when it has lasted five; counters a minute after they first differed, hence at most once a minute; a
+Readiness and failures are written at once; an agent's first status after five seconds, for most are
+ready by then and need no other one, and later steps on its way after one; Idle↔Busy when it has
+lasted five; counters a minute after they first differed, hence at most once a minute; a
 pool's numbers likewise after a second. A heartbeat alone is never written, so an idle system writes
 nothing.
 """
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from agentcorps.api.meta import AgentPhase, ConditionType
+from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType
 from agentcorps.core.conditions import DRAINING, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+FIRST_SECONDS: Final = 5.0
 STEP_SECONDS: Final = 1.0
 SWING_SECONDS: Final = 5.0
 COUNTER_SECONDS: Final = 60.0
@@ -28,6 +30,11 @@ _AGENT_CONDITIONS: Final = (
     ConditionType.HEALTHY,
     DRAINING,
 )
+_ON_ITS_WAY: Final = [
+    (ConditionType.READY, ConditionStatus.FALSE),
+    (ConditionType.RECONCILING, ConditionStatus.TRUE),
+    (ConditionType.STALLED, ConditionStatus.FALSE),
+]
 _POOL_CONDITIONS: Final = (
     ConditionType.READY,
     ConditionType.RECONCILING,
@@ -70,7 +77,9 @@ def agent_status_change(
     since = now if before is None else before.since
     phase_since = now if before is None or before.phase != phase else before.phase_since
     due = since + COUNTER_SECONDS
-    if _tells(old, _AGENT_CONDITIONS) != _tells(new, _AGENT_CONDITIONS):
+    if _sets_out(old, new):
+        due = since + FIRST_SECONDS
+    elif _tells(old, _AGENT_CONDITIONS) != _tells(new, _AGENT_CONDITIONS):
         due = now
     elif old.get("phase") != phase:
         swings = old.get("phase") in _SWINGING and phase in _SWINGING
@@ -87,6 +96,12 @@ def pool_status_change(
     since = now if before is None else before.since
     urgent = _tells(old, _POOL_CONDITIONS) != _tells(new, _POOL_CONDITIONS)
     return Change(now if urgent else since + POOL_SECONDS, since)
+
+
+def _sets_out(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether an agent has no status yet and all goes well: the CRD's defaults tell as much."""
+    flags = [(condition["type"], condition["status"]) for condition in new["conditions"]]
+    return not old.get("conditions") and flags == _ON_ITS_WAY
 
 
 def _without_heartbeat(status: Mapping[str, Any]) -> dict[str, Any]:
