@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from agentcorps.agent import Agent
 from support import objects
 from support.cli import Cli
+from support.gates import opened
 from support.kubectl import Kubectl
 from support.kubelet import Kubelet
 from support.operator_process import PATIENT, OperatorProcess
@@ -46,9 +48,7 @@ def worker() -> Agent:
     @agent.task("work")
     async def work(task: dict[str, Any]) -> None:
         await asyncio.sleep(task.get("sleep", 0))
-        gate = task.get("gate")
-        while gate and not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 -- the test makes it
-            await asyncio.sleep(0.1)
+        await opened(task.get("gate"))
 
     return agent
 
@@ -65,11 +65,13 @@ def pool(**scaling: Any) -> dict[str, Any]:
     return objects.pool("crew", spec, replicas=1, scaling={**SWIFT, **scaling})
 
 
-def submit(kubectl: Kubectl, *names: str, sleep: float = 0, gate: Path | None = None) -> None:
-    """Create Tasks."""
+def submit(
+    kubectl: Kubectl, *names: str, sleep: float = 0, gate: Path | None = None, **spec: Any
+) -> None:
+    """Create Tasks; ``spec`` adds to theirs."""
     given = {"sleep": sleep, "gate": None if gate is None else str(gate)}
     for name in names:
-        kubectl.create(objects.task(name, pool="crew", requires=["work"], input=given))
+        kubectl.create(objects.task(name, pool="crew", requires=["work"], input=given, **spec))
 
 
 def status(kubectl: Kubectl) -> dict[str, Any]:
@@ -83,6 +85,11 @@ def agents(kubectl: Kubectl) -> set[str]:
     items = kubectl.run("get", "agents", "-o", "json").json()["items"]
     phases = {item["metadata"]["name"]: item["status"].get("phase") for item in items}
     return {name for name, phase in phases.items() if phase != "Draining"}
+
+
+def has(kubectl: Kubectl, count: int) -> bool:
+    """Tell whether so many Agents are not being drained."""
+    return len(agents(kubectl)) == count
 
 
 def attempts(kubectl: Kubectl) -> list[tuple[str, int]]:
@@ -154,13 +161,13 @@ def test_a_manifest_that_is_applied_again_changes_nothing(
         answer = kubectl.send("apply", manifest, options=options)
         assert answer.ok, answer.stderr
 
-    def has(count: int) -> bool:
+    def has_again(count: int) -> bool:
         applied()
-        return len(agents(kubectl)) == count
+        return has(kubectl, count)
 
-    wait(kubelet, lambda: has(3), "three agents")
+    wait(kubelet, lambda: has_again(3), "three agents")
     gate.touch()
-    wait(kubelet, lambda: has(0), "no agents")
+    wait(kubelet, lambda: has_again(0), "no agents")
     assert attempts(kubectl) == [("Succeeded", 1)] * 3
     after = kubectl.get("agentpool/crew", "--show-managed-fields")
     assert after["spec"] == before["spec"]
@@ -243,6 +250,45 @@ def test_a_pool_that_is_paused_at_zero_says_so_and_wakes_when_it_goes_on(
     change = {"spec": {"scaling": {"pausedReplicas": None}}}
     assert kubectl.patch("agentpool/crew", change).ok
     wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)], "the result")
+
+
+def by_age(kubectl: Kubectl, names: set[str]) -> list[str]:
+    """Return names of agents, the oldest first, by number among those of one second."""
+    items = kubectl.get("agents")["items"]
+    made = {one["metadata"]["name"]: one["metadata"]["creationTimestamp"] for one in items}
+    return sorted(names, key=lambda name: (made[name], name))
+
+
+def test_idle_agents_go_first_the_newest_first_and_those_with_a_session_last(
+    kubectl: Kubectl, kubelet: Kubelet, gate: Path
+) -> None:
+    """A pool of five shrinks one by one; the busy agent that has to go finishes its Task."""
+    kubectl.create(pool(pausedReplicas=5))
+    wait(kubelet, lambda: status(kubectl).get("idleReplicas") == 5, "five idle agents")
+    submit(kubectl, "talk", affinityKey="session-1")
+    wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)], "the end of a talk")
+    submit(kubectl, "a", "b", gate=gate)
+    wait(kubelet, lambda: len(workers(kubectl)) == 2, "two agents at work")
+    home = kubectl.get("task/talk")["status"]["agentName"]
+    busy = by_age(kubectl, workers(kubectl))
+    cold = by_age(kubectl, agents(kubectl) - {*busy, home})
+    order = [*reversed(cold), *([] if home in busy else [home]), *reversed(busy)]
+    assert len(order) == 5
+    for left in range(4, 0, -1):
+        change = {"spec": {"scaling": {"pausedReplicas": left}}}
+        assert kubectl.patch("agentpool/crew", change).ok
+        wait(kubelet, partial(has, kubectl, left), f"{left} agents")
+        assert agents(kubectl) == set(order[-left:])
+    assert workers(kubectl) == set(busy)
+    gate.touch()
+    wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)] * 3, "all results")
+    wait(kubelet, lambda: status(kubectl)["replicas"] == 1, "one agent")
+
+
+def workers(kubectl: Kubectl) -> set[str]:
+    """Return the agents that Tasks run on."""
+    tasks = [task["status"] for task in kubectl.get("tasks")["items"]]
+    return {task["agentName"] for task in tasks if task["phase"] == "Running"}
 
 
 def test_scaling_by_hand_is_refused_with_what_to_do_instead(

@@ -22,6 +22,9 @@ PATIENT = {
 }
 """Times of the Lease where nobody takes over: that a machine is busy must not end the operator."""
 
+START_SECONDS = 180
+"""A guard: a busy machine may need a minute."""
+
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
@@ -113,7 +116,7 @@ class OperatorProcess:
 
     def await_leading(self) -> None:
         """Wait until it leads and is ready."""
-        until(lambda: self.ready() and self.leading, "leader")
+        until(lambda: self.ready() and self.leading, "leader", seconds=START_SECONDS)
 
     @property
     def pid(self) -> int:

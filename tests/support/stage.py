@@ -19,6 +19,7 @@ from agentcorps.agent import Agent, Context, TaskError
 from support import objects
 from support.fault_proxy import FaultProxy
 from support.forwarder import Forwarder
+from support.gates import opened
 from support.invariants import Ledger, Sight
 from support.kubectl import Kubectl
 from support.live_agent import LiveAgent, pod_token
@@ -167,8 +168,11 @@ class Stage:
         return agent.__enter__()
 
     def submit(self, count: int, prefix: str = "t", **spec: Any) -> list[str]:
-        """Create tasks and return their names; ``sleep`` and ``failures`` go to the input."""
-        given: Json = {key: spec.pop(key) for key in ("sleep", "failures") if key in spec}
+        """Create tasks and return their names.
+
+        ``sleep``, ``failures`` and ``gate`` (a file that they wait for) go to the input.
+        """
+        given: Json = {key: spec.pop(key) for key in ("sleep", "failures", "gate") if key in spec}
         values = {"pool": POOL, "requires": ["work"], "input": {"secret": self.canary, **given}}
         names = [f"{prefix}{number}" for number in range(count)]
         bodies = (objects.task(name, **(values | spec)) for name in names)
@@ -336,6 +340,7 @@ class Stage:
         async def work(task: dict[str, Any], ctx: Context) -> dict[str, Any]:
             with self.ledger.executing(ctx.uid, ctx.attempt, pod):
                 await asyncio.sleep(task.get("sleep", 0))
+                await opened(task.get("gate"))
                 if ctx.attempt <= task.get("failures", 0):
                     raise TaskError("as asked")
             return {"echo": task["secret"], "attempt": ctx.attempt}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentcorps.api.meta import TaskPhase
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.records import Key
 from agentcorps.core.scaling import (
@@ -75,6 +77,41 @@ def test_unready_then_idle_then_busy_agents_are_drained() -> None:
     for left, expected in ((5, "3"), (4, "31"), (3, "314"), (2, "3142"), (0, "314205")):
         fleet.pool(replicas=left)
         assert _drained(_step(fleet)) == [f"crew-{number}" for number in expected]
+
+
+def test_agents_that_keep_sessions_go_after_those_that_keep_none() -> None:
+    """Of idle agents those go first that served no affinity key last, then by number of keys."""
+    fleet = Fleet()
+    for number in range(4):
+        fleet.ready_agent(f"crew-{number}")
+        fleet.seconds += 1
+    served = {3: ["a", "b"], 2: ["c"], 0: ["d"]}
+    for number, keys in served.items():
+        for key in keys:
+            fleet.task(_key(number), key, affinity_key=key)
+    fleet.task(_key(1), "e", affinity_key="d")
+    for key in "abcde":
+        done = TaskPhase.SUCCEEDED
+        record = replace(fleet.state.tasks[key], phase=done, resource_version=fleet.version())
+        fleet.state.observe_task(record, fleet.now)
+    fleet.pool(replicas=0)
+    assert _drained(_step(fleet)) == ["crew-0", "crew-2", "crew-1", "crew-3"]
+
+
+def test_a_new_pod_of_an_old_name_keeps_nothing() -> None:
+    """What an earlier pod of the same name served is lost already."""
+    fleet = Fleet()
+    for number in range(2):
+        fleet.ready_agent(f"crew-{number}")
+    record = fleet.task(_key(1), affinity_key="a")
+    record = replace(record, phase=TaskPhase.SUCCEEDED, resource_version=fleet.version())
+    fleet.state.observe_task(record, fleet.now)
+    fleet.pool(replicas=1)
+    assert _drained(_step(fleet)) == ["crew-0"]
+    fleet.state.forget_pod(_key(1))
+    fleet.pod(fleet.state.agents[_key(1)])
+    fleet.hello(_key(1))
+    assert _drained(_step(fleet)) == ["crew-1"]
 
 
 def test_higher_numbers_go_first_among_agents_of_one_age() -> None:

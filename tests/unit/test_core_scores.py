@@ -90,6 +90,8 @@ def test_the_key_that_was_used_least_recently_is_forgotten_first() -> None:
         known.note(replace(task, started_at=NOW.wall + number))
     assert [known.agent_for(a_task(affinity_key=key)) for key in "abc"] == ["crew-2", "", "crew-3"]
     assert len(known) == 2
+    pods = [bound(a_task(), a_seat(number)).pod_uid for number in range(4)]
+    assert [known.warmth(pod) for pod in pods] == [0, 0, 1, 1]
 
 
 @given(st.permutations(range(4)))

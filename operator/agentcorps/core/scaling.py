@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentcorps.core.room import Room
     from agentcorps.core.state import State
 
-    Worth = tuple[int, float, float, str]
+    Worth = tuple[int, int, float, float, str]
 
 DEFAULT_DRAIN_SECONDS: Final = 300
 """Time to drain of an Agent without a pool that could say so."""
@@ -43,8 +43,9 @@ def replicas(
 
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
     is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
-    what is busy; the newest first among equals. A drained agent is deleted. What is unfit is
-    drained, and replaced. With neither too many nor too few, agents of an earlier template are
+    what is busy; among those first who served no affinity key last (then who served the fewest),
+    and the newest first among equals. A drained agent is deleted. What is unfit is drained, and
+    replaced. With neither too many nor too few, agents of an earlier template are
     replaced (see `rollout`).
 
     The result must be carried out, and observed, before the next call for the same pool: from the
@@ -259,8 +260,10 @@ def _worth(state: State, agent: AgentRecord, now: Now, first_hello: float | None
         use = 2
     else:
         use = int(assess(state, agent, now, first_hello).standing in _SERVING)
+    pod = own_pod(state, agent)
+    warmth = 0 if pod is None else state.warmth(pod.uid)
     number = agent_number(agent.pool, agent.key.name)
-    return use, -agent.created, -inf if number is None else -number, agent.key.name
+    return use, warmth, -agent.created, -inf if number is None else -number, agent.key.name
 
 
 _SERVING: Final = frozenset({Standing.READY, Standing.AWAITED})

@@ -331,6 +331,10 @@ class State:
         """Name of the agent that served the Task's affinity key last; empty when none is known."""
         return self._affinities.agent_for(task) if task.affinity_key else ""
 
+    def warmth(self, pod_uid: str) -> int:
+        """How many affinity keys a pod served last."""
+        return self._affinities.warmth(pod_uid)
+
     def boards(self, now: Now) -> Boards:
         """Where Tasks wait that could be bound, those included whose back-off is over now."""
         self.timers.see(now)
