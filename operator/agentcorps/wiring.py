@@ -12,7 +12,7 @@ from agentcorps.adapters.certificate import CertificateStore
 from agentcorps.adapters.endpoint import GatewayEndpoint
 from agentcorps.adapters.events import KubeEvents
 from agentcorps.adapters.external_metrics import KubeExternalMetrics
-from agentcorps.adapters.feed import Feed, Scope
+from agentcorps.adapters.feed import Feed, Readers, Scope
 from agentcorps.adapters.identities import TokenReviews
 from agentcorps.adapters.kube import KubeCluster
 from agentcorps.adapters.lease import LeaseElector, LeaseTimes
@@ -46,6 +46,8 @@ from agentcorps.control.retain_tasks import RetainTasks
 from agentcorps.control.sample_metrics import SampleMetrics
 from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.control.task_writes import TaskWrites
+from agentcorps.control.unreadable import INTERVAL_SECONDS as UNREADABLE_SECONDS
+from agentcorps.control.unreadable import Unreadable
 from agentcorps.control.vitals import Vitals
 from agentcorps.core import wire
 from agentcorps.core.payloads import Access
@@ -208,9 +210,10 @@ def use_cases(
 
     state, kicks, remembered = State(aging_seconds), Kicks(), Remembered()
     clock, events = world.clock, world.events
-    payloads = Payloads(state, world.cluster, clock, access)
-    writes = TaskWrites(state, world.cluster, clock, payloads, kicks.all)
-    deliveries = Deliveries(state, world.cluster, clock, payloads, give_back)
+    unreadable = Unreadable(state, events, world.leadership)
+    payloads = Payloads(state, world.cluster, clock, unreadable, access)
+    writes = TaskWrites(state, world.cluster, clock, payloads, unreadable, kicks.all)
+    deliveries = Deliveries(state, world.cluster, clock, payloads, unreadable, give_back)
     tasks = TaskApplier(state, writes, deliveries, world.cluster, events, clock, remembered)
     gatekeeper = Gatekeeper(state, world.cluster, world.leadership)
     progress = ProgressBook(writes)
@@ -223,7 +226,7 @@ def use_cases(
         remembered=remembered,
         writes=writes,
         deliveries=deliveries,
-        observer=Observer(state, deliveries, clock, kicks, pod_gone),
+        observer=Observer(state, deliveries, clock, kicks, unreadable, pod_gone),
         progress=progress,
         calls=AgentCalls(sessions, reports, goodbyes),
         tasks=tasks,
@@ -271,6 +274,7 @@ def _loops(world: World, rooms: UseCases, resync: Resync, reader: MetricReader) 
         Loop("progress", rooms.progress.flush, tick=FLUSH_SECONDS),
         Loop("retention", RetainTasks(state, rooms.tasks, clock).step, tick=RETENTION_SECONDS),
         Loop("resync", resync.step, tick=INTERVAL_SECONDS),
+        Loop("unreadable", rooms.observer.unreadable.step, tick=UNREADABLE_SECONDS),
     )
 
 
@@ -298,26 +302,21 @@ def _feeds(
 ) -> tuple[Feed[TaskRecord] | Feed[PodRecord], ...]:
     feeds: list[Feed[TaskRecord] | Feed[PodRecord]] = []
     for namespace in settings.watch_namespaces or (None,):
-        feeds.append(
-            Feed(
-                api,
-                Kind.TASK,
-                decode=wire.task_record,
-                on_replace=partial(observer.tasks_listed, namespace=namespace),
-                on_event=observer.task_event,
-                scope=Scope(namespace=namespace),
-            )
+        tasks = Readers(
+            decode=wire.task_record,
+            on_replace=partial(observer.tasks_listed, namespace=namespace),
+            on_event=observer.task_event,
+            on_unreadable=partial(observer.not_read, Kind.TASK),
         )
-        feeds.append(
-            Feed(
-                api,
-                Kind.POD,
-                decode=wire.pod_record,
-                on_replace=partial(observer.pods_listed, namespace=namespace),
-                on_event=observer.pod_event,
-                scope=Scope(namespace=namespace, label_selector=LABEL_AGENT),
-            )
+        pods = Readers(
+            decode=wire.pod_record,
+            on_replace=partial(observer.pods_listed, namespace=namespace),
+            on_event=observer.pod_event,
+            on_unreadable=partial(observer.not_read, Kind.POD),
         )
+        ours = Scope(namespace=namespace, label_selector=LABEL_AGENT)
+        feeds.append(Feed(api, Kind.TASK, tasks, scope=Scope(namespace=namespace)))
+        feeds.append(Feed(api, Kind.POD, pods, scope=ours))
     return tuple(feeds)
 
 

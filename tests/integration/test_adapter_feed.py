@@ -11,7 +11,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from agentcorps.adapters.connection import ApiConnection
-from agentcorps.adapters.feed import Feed, Scope, Timing
+from agentcorps.adapters.feed import Feed, Readers, Scope, Timing
 from agentcorps.adapters.kube import KubeCluster
 from agentcorps.core.records import Key
 from agentcorps.ports import Kind, Object
@@ -33,6 +33,8 @@ class Picture:
     tasks: dict[str, int] = field(default_factory=dict)
     lists: int = 0
     events: list[tuple[str, str]] = field(default_factory=list)
+    missed: list[tuple[str, str, str]] = field(default_factory=list)
+    """Events of what could not be read, with the name and why."""
 
     @staticmethod
     def decode(body: Object) -> tuple[str, int]:
@@ -57,6 +59,10 @@ class Picture:
         else:
             self.tasks[name] = size
 
+    def miss(self, event: str, body: Object, why: str) -> None:
+        """Take what could not be read."""
+        self.missed.append((event, body["metadata"]["name"], why))
+
     def shows(self, *names: str) -> Callable[[], bool]:
         """Return a probe: exactly these Tasks are known."""
         return lambda: set(self.tasks) == set(names)
@@ -70,9 +76,12 @@ async def fed(
     feed = Feed(
         api,
         Kind.TASK,
-        decode=options.get("decode", picture.decode),
-        on_replace=picture.replace,
-        on_event=options.get("on_event", picture.change),
+        Readers(
+            decode=options.get("decode", picture.decode),
+            on_replace=picture.replace,
+            on_event=options.get("on_event", picture.change),
+            on_unreadable=picture.miss,
+        ),
         scope=Scope(namespace, label_selector=options.get("label_selector", ""), page_size=2),
         timing=timing,
     )
@@ -176,6 +185,8 @@ async def test_an_error_in_the_watch_is_survived(kubeconfig: Path, namespace: st
         await proxy.inject(BROKEN)
         await make(api, namespace, "a")
         await eventually(picture.shows("a"), "a")
+    assert sum("watch=true" in path for _, path in proxy.requests) > 1
+    assert (picture.lists, picture.events) == (1, [("ADDED", "a")])
 
 
 async def test_junk_lines_are_survived(kubeconfig: Path, namespace: str) -> None:
@@ -203,13 +214,21 @@ async def test_large_objects_arrive(kubeconfig: Path, namespace: str) -> None:
 
 
 async def test_a_bad_object_hides_no_other(kubeconfig: Path, namespace: str) -> None:
-    """Objects that cannot be decoded are left out, whether listed or watched; the others arrive."""
+    """Objects that cannot be decoded are told apart, listed or watched; the others arrive."""
     picture = Picture()
     async with connected(kubeconfig) as api:
         await make(api, namespace, "a", "bad-1", "c")
         async with fed(api, namespace, picture):
-            await make(api, namespace, "bad-2", "d")
+            bad, _ = await make(api, namespace, "bad-2", "d")
+            await remove(api, namespace, "bad-2", bad)
             await eventually(picture.shows("a", "c", "d"), "a, c and d")
+            await eventually(lambda: len(picture.missed) == 3, "all that cannot be read")
+    assert [(event, name) for event, name, _ in picture.missed] == [
+        ("LISTED", "bad-1"),
+        ("ADDED", "bad-2"),
+        ("DELETED", "bad-2"),
+    ]
+    assert {why for *_, why in picture.missed} == {"it cannot be read (ValueError)"}
 
 
 async def test_a_failing_callback_stops_nothing(kubeconfig: Path, namespace: str) -> None:

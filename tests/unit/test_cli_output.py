@@ -31,6 +31,11 @@ def test_age_of_a_clock_ahead() -> None:
     assert age(None) == ""
 
 
+def test_age_of_a_time_that_does_not_exist() -> None:
+    """What somebody wrote into a status must not keep a list from being printed."""
+    assert age("0000-01-01T00:00:00Z") == "<unknown>"
+
+
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [

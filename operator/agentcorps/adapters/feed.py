@@ -61,6 +61,22 @@ EVERYTHING = Scope()
 REAL_TIME = Timing()
 
 
+@dataclass(frozen=True, slots=True)
+class Readers(Generic[R]):
+    """Who reads what a feed brings."""
+
+    decode: Callable[[Object], R]
+    """Makes a record of an object; what it raises on is logged by name and left out."""
+    on_replace: Callable[[list[R], int], None]
+    """Takes the whole list and its resourceVersion: what it lacks is gone, unless it came later
+    than the list."""
+    on_event: Callable[[str, R], None]
+    """Takes ``ADDED``, ``MODIFIED`` or ``DELETED`` and the record."""
+    on_unreadable: Callable[[str, Object, str], None]
+    """Takes such an event, or ``LISTED``, the object that was left out, and why (no word of what
+    stands in it)."""
+
+
 class Feed(Generic[R]):
     """Keeps somebody's picture of a kind current; only ``decode`` ever sees whole objects.
 
@@ -74,10 +90,8 @@ class Feed(Generic[R]):
         self,
         api: ApiConnection,
         kind: Kind,
+        readers: Readers[R],
         *,
-        decode: Callable[[Object], R],
-        on_replace: Callable[[list[R], int], None],
-        on_event: Callable[[str, R], None],
         scope: Scope = EVERYTHING,
         timing: Timing = REAL_TIME,
     ) -> None:
@@ -86,10 +100,7 @@ class Feed(Generic[R]):
         Args:
             api: Connection to the API server.
             kind: What to watch.
-            decode: Makes a record of an object; what it raises on is logged by name and skipped.
-            on_replace: Takes the whole list and its resourceVersion: what it lacks is gone, unless
-                it came later than the list.
-            on_event: Takes ``ADDED``, ``MODIFIED`` or ``DELETED`` and the record.
+            readers: Take what it brings.
             scope: Which objects of the kind.
             timing: Clocks and times.
         """
@@ -102,9 +113,7 @@ class Feed(Generic[R]):
             label_selector=scope.label_selector,
             page_size=scope.page_size,
         )
-        self._decode = decode
-        self._on_replace = on_replace
-        self._on_event = on_event
+        self._readers = readers
         self._params = _watch_params(scope, timing)
         self._patience = timing.watch_seconds + timing.silence_seconds
         self._backoff = Backoff(jitter=timing.jitter)
@@ -160,7 +169,7 @@ class Feed(Generic[R]):
     async def _relist(self) -> None:
         wanted = self._wanted
         records, version = await self._listing.read(self._record)
-        self._on_replace(records, version)
+        self._readers.on_replace(records, version)
         self._version = str(version) if wanted == self._wanted else None
         self._taken = wanted
         async with self._listed:
@@ -205,30 +214,28 @@ class Feed(Generic[R]):
 
     def _take(self, kind: str, body: Object) -> None:
         if kind in _CHANGES:
-            record = self._record(body)
+            record = self._record(body, kind)
             if record is not None:
-                self._tell(kind, body, record)
+                self._tell(body, lambda: self._readers.on_event(kind, record))
         version = body.get("metadata", {}).get("resourceVersion")
         if version and self._taken == self._wanted:
             self._version = version
         self._succeeded()
 
-    def _tell(self, kind: str, body: Object, record: R) -> None:
+    def _tell(self, body: Object, call: Callable[[], None]) -> None:
         try:
-            self._on_event(kind, record)
+            call()
         except Exception:  # noqa: BLE001 - the fault of one event must not cost the others
             _LOG.exception("feed.callback_error", feed=self._what, object=_name(body))
 
-    def _record(self, body: Object) -> R | None:
+    def _record(self, body: Object, event: str = "LISTED") -> R | None:
         try:
-            return self._decode(body)
+            return self._readers.decode(body)
         except Exception as error:  # noqa: BLE001 - one bad object must not hide the others
-            _LOG.warning(
-                "feed.bad_object",
-                feed=self._what,
-                object=_name(body),
-                error=str(error) if isinstance(error, Malformed) else type(error).__name__,
-            )
+            known = isinstance(error, Malformed)
+            why = str(error) if known else f"it cannot be read ({type(error).__name__})"
+            _LOG.warning("feed.bad_object", feed=self._what, object=_name(body), error=why)
+            self._tell(body, lambda: self._readers.on_unreadable(event, body, why))
             return None
 
     def _progressed(self) -> None:

@@ -42,6 +42,7 @@ def attempt_of(task: Object, number: int | None) -> Ran:
     Raises:
         WaitTimeoutError: It has not begun.
         NotFoundError: It is older than those that the status keeps.
+        InputError: The status does not tell when it began.
     """
     status, name = status_of(task), task["metadata"]["name"]
     last = status.get("attempt", 0)
@@ -96,7 +97,13 @@ def source_of(
 
 
 def _ran(told: Object, pod_uid: str) -> Ran:
-    started = datetime.fromisoformat(told["startedAt"])
+    try:
+        started = datetime.fromisoformat(told["startedAt"])
+    except (KeyError, ValueError):
+        raise InputError(
+            f"the log of attempt {told['attempt']} cannot be found: its startedAt in the status of"
+            " the Task is no time"
+        ) from None
     return Ran(told["attempt"], told.get("agentName", ""), pod_uid, started)
 
 

@@ -6,15 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agentcorps.api.kinds import AGENT, AGENT_POOL, TASK
-from agentcorps.api.meta import LABEL_POOL, TaskPhase
+from agentcorps.api.meta import LABEL_POOL, ConditionStatus, ConditionType, TaskPhase
 from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.cli.errors import InputError, NotFoundError
 from agentcorps.cli.model import status_of
+from agentcorps.core.conditions import find
 from agentcorps.core.defaults import adopt, to_api
 from agentcorps.core.fields import Malformed
 from agentcorps.core.label_selector import selector_text
 from agentcorps.core.staffing import Staffing, staffing
-from agentcorps.core.story import next_step
+from agentcorps.core.story import next_step, unreadable
 from agentcorps.core.why import candidates_from_objects, explain, tasks_ahead
 from agentcorps.core.wire import agent_record, pool_record, task_record
 
@@ -55,16 +56,16 @@ def explain_task(
         now_wall=now_wall,
         queue_ahead=ahead,
     )
-    return _told(task, record, why, ahead)
+    return _told(task, record, why, ahead) | {"poolTrouble": _trouble(pool)}
 
 
 def _record(task: Object) -> TaskRecord:
     try:
         return task_record(task)
     except Malformed as error:
-        raise InputError(
-            f"task {task['metadata']['name']!r} cannot be explained: {error}"
-        ) from error
+        name = task["metadata"]["name"]
+        told = unreadable(TASK.kind, name, str(error))
+        raise InputError(f"task {name!r} cannot be explained: {told}") from error
 
 
 def _told(task: Object, record: TaskRecord, why: Why, ahead: int) -> Object:
@@ -94,6 +95,14 @@ def _pool(cluster: Cluster, name: str) -> Object | None:
         return cluster.get(AGENT_POOL, name)
     except NotFoundError:
         return None
+
+
+def _trouble(pool: Object | None) -> str:
+    """Why a pool is not as it should be, as its own status says; empty when it is."""
+    ready = {} if pool is None else find(status_of(pool), ConditionType.READY)
+    if ready.get("status", ConditionStatus.TRUE) == ConditionStatus.TRUE:
+        return ""
+    return f"{ready.get('reason', '')}: {ready.get('message', '')}"
 
 
 def _pool_record(pool: Object | None) -> PoolRecord | None:

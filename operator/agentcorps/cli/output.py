@@ -16,6 +16,7 @@ from agentcorps.api.kinds import KINDS
 from agentcorps.api.meta import GROUP
 from agentcorps.cli.errors import one_line
 from agentcorps.cli.options import Format
+from agentcorps.core.fields import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -140,11 +141,16 @@ def shorn(item: Object) -> Object:
 
 
 def age(timestamp: str | None, now: datetime | None = None) -> str:
-    """Return how long ago an API time was, as kubectl writes it: 45s, 12m, 3h20m, 4d."""
+    """Return how long ago an API time was, as kubectl writes it: 45s, 12m, 3h20m, 4d.
+
+    A time that does not exist is <unknown>: one object in a list must not hide the others.
+    """
     if not timestamp:
         return ""
-    seconds = int(((now or datetime.now(UTC)) - datetime.fromisoformat(timestamp)).total_seconds())
-    return duration(max(0, seconds))
+    moment = parse_time(timestamp)
+    if moment is None:
+        return "<unknown>"
+    return duration(max(0, int((now or datetime.now(UTC)).timestamp() - moment)))
 
 
 def duration(seconds: int) -> str:

@@ -8,7 +8,6 @@ from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.api.protocol import TaskDelivery
 from agentcorps.control.courier import Courier
 from agentcorps.control.mailbox import Mailbox
-from agentcorps.core import wire
 from agentcorps.core.actions import Requeue
 from agentcorps.core.payloads import Unusable
 from agentcorps.ports import Kind, NotFound
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from agentcorps.api.protocol import TaskRef
     from agentcorps.control.payloads import Payloads
+    from agentcorps.control.unreadable import Unreadable
     from agentcorps.core.records import Key, Now, TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster, Object
@@ -32,6 +32,7 @@ class Deliveries:
         cluster: Cluster,
         clock: Clock,
         payloads: Payloads,
+        unreadable: Unreadable,
         give_back: Callable[[Requeue], None],
     ) -> None:
         """Inputs are not kept in memory: what is handed over again is read from the cluster.
@@ -42,6 +43,7 @@ class Deliveries:
         self._cluster = cluster
         self._clock = clock
         self._payloads = payloads
+        self._unreadable = unreadable
         self._give_back = give_back
         self._boxes: dict[Key, Mailbox] = {}
 
@@ -117,7 +119,9 @@ class Deliveries:
             stored = await self._cluster.get(Kind.TASK, record.key)
         except NotFound:
             return None
-        fresh = wire.task_record(stored)
+        fresh = self._unreadable.task(stored)
+        if fresh is None:
+            return None
         if fresh.uid != record.uid or not _current(fresh, record.attempt):
             self._state.observe_task(fresh, now)
             return None

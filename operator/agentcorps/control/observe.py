@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
     from agentcorps.control.deliveries import Deliveries
     from agentcorps.control.kicks import Kicks
-    from agentcorps.core.records import PodRecord, TaskRecord
+    from agentcorps.control.unreadable import Unreadable
+    from agentcorps.core.quota_record import QuotaRecord
+    from agentcorps.core.records import AgentRecord, PodRecord, PoolRecord, TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Object
 
-DELETED = "DELETED"
+DELETED, LISTED = "DELETED", "LISTED"
 Record = TypeVar("Record", "TaskRecord", "PodRecord")
+Decoded = TypeVar("Decoded", "AgentRecord", "PoolRecord", "QuotaRecord")
 
 
 class Observer:
@@ -31,6 +34,7 @@ class Observer:
         deliveries: Deliveries,
         clock: Clock,
         kicks: Kicks,
+        unreadable: Unreadable,
         pod_gone: Callable[[str], None],
     ) -> None:
         """``pod_gone`` is told the UID of each pod that is gone (its identity is forgotten)."""
@@ -38,11 +42,13 @@ class Observer:
         self._deliveries = deliveries
         self._clock = clock
         self._kicks = kicks
+        self.unreadable = unreadable
         self._pod_gone = pod_gone
 
     def task_event(self, event: str, record: TaskRecord) -> None:
         """One watch event of a Task."""
         before = self._state.task(record.uid)
+        self.unreadable.is_well(record.uid)
         if event == DELETED:
             self._state.forget_task(record.uid)
         elif not self._state.observe_task(record, self._clock.now()):
@@ -61,12 +67,15 @@ class Observer:
         held = [task for task in self._state.tasks.values() if task.phase is TaskPhase.RUNNING]
         others = _elsewhere(self._state.tasks.values(), namespace)
         self._state.replace_tasks([*records, *others], self._clock.now(), version)
+        for record in records:
+            self.unreadable.is_well(record.uid)
         for before in held:
             self._wake_if_over(before)
         self._kicks.all()
 
     def pod_event(self, event: str, record: PodRecord) -> None:
         """One watch event of a Pod that bears the operator's label."""
+        self.unreadable.is_well(record.uid)
         if event == DELETED:
             known = self._state.pods.get(record.key)
             if known is not None and known.uid == record.uid:
@@ -91,7 +100,9 @@ class Observer:
 
     def agent_event(self, event: str, obj: Object) -> None:
         """One watch event of an Agent."""
-        record = wire.agent_record(obj)
+        record = self._read(Kind.AGENT, wire.agent_record, event, obj)
+        if record is None:
+            return
         if event == DELETED:
             self.absent(Kind.AGENT, record.key, record.uid)
         elif self._state.observe_agent(record):
@@ -99,7 +110,9 @@ class Observer:
 
     def pool_event(self, event: str, obj: Object) -> None:
         """One watch event of an AgentPool."""
-        record = wire.pool_record(obj)
+        record = self._read(Kind.POOL, wire.pool_record, event, obj)
+        if record is None:
+            return
         if event == DELETED:
             self.absent(Kind.POOL, record.key, record.uid)
         elif self._state.observe_pool(record):
@@ -107,7 +120,9 @@ class Observer:
 
     def quota_event(self, event: str, obj: Object) -> None:
         """One watch event of a ResourceQuota."""
-        record = wire.quota_record(obj)
+        record = self._read(Kind.QUOTA, wire.quota_record, event, obj)
+        if record is None:
+            return
         if event == DELETED:
             self.absent(Kind.QUOTA, record.key, record.uid)
         elif self._state.observe_quota(record):
@@ -116,20 +131,27 @@ class Observer:
     def agents_listed(self, objects: Iterable[Object]) -> None:
         """All Agents, at the start."""
         for obj in objects:
-            self._state.observe_agent(wire.agent_record(obj))
-        self._kicks.all()
+            self.agent_event(LISTED, obj)
 
     def pools_listed(self, objects: Iterable[Object]) -> None:
         """All AgentPools, at the start."""
         for obj in objects:
-            self._state.observe_pool(wire.pool_record(obj))
-        self._kicks.all()
+            self.pool_event(LISTED, obj)
 
     def quotas_listed(self, objects: Iterable[Object]) -> None:
         """All ResourceQuotas, at the start."""
         for obj in objects:
-            self._state.observe_quota(wire.quota_record(obj))
-        self._kicks.fleet()
+            self.quota_event(LISTED, obj)
+
+    def not_read(self, kind: Kind, event: str, obj: Object, why: str) -> None:
+        """An object that makes no record: it is as if it were not there."""
+        if event == DELETED:
+            self.unreadable.gone(obj)
+            return
+        before = self.unreadable.leave_out(kind, obj, why)
+        if before is not None:
+            self._wake_if_over(before)
+        self._kicks.all()
 
     def absent(self, kind: Kind, key: Key, uid: str) -> None:
         """An Agent, AgentPool or ResourceQuota is gone."""
@@ -141,6 +163,17 @@ class Observer:
         else:
             self._state.forget_pool(key, uid)
         self._kicks.all()
+
+    def _read(
+        self, kind: Kind, decode: Callable[[Object], Decoded], event: str, obj: Object
+    ) -> Decoded | None:
+        try:
+            record = decode(obj)
+        except wire.Malformed as error:
+            self.not_read(kind, event, obj, str(error))
+            return None
+        self.unreadable.is_well(record.uid)
+        return record
 
     def _wake_if_over(self, before: TaskRecord) -> None:
         """Answer the agent's poll when an attempt that it may hold has ended without its report."""

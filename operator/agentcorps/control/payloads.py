@@ -12,7 +12,7 @@ import structlog
 
 from agentcorps.api.meta import TaskReason
 from agentcorps.control.drafts import Draft, NotApplied
-from agentcorps.core import lifecycle, wire
+from agentcorps.core import lifecycle
 from agentcorps.core.digest import canonical_digest, canonical_json
 from agentcorps.core.payloads import (
     Access,
@@ -26,6 +26,7 @@ from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind, NotFound, Object, Refused, Unavailable
 
 if TYPE_CHECKING:
+    from agentcorps.control.unreadable import Unreadable
     from agentcorps.core.records import InputSource, TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster
@@ -38,11 +39,19 @@ _KINDS: Final = {kind.kind: kind for kind in (Kind.SECRET, Kind.CONFIG_MAP)}
 class Payloads:
     """Inputs and results that are not in the Task."""
 
-    def __init__(self, state: State, cluster: Cluster, clock: Clock, access: Access) -> None:
+    def __init__(
+        self,
+        state: State,
+        cluster: Cluster,
+        clock: Clock,
+        unreadable: Unreadable,
+        access: Access,
+    ) -> None:
         """``access`` bounds what may be read."""
         self._state = state
         self._cluster = cluster
         self._clock = clock
+        self._unreadable = unreadable
         self._access = access
 
     async def fetch(self, record: TaskRecord, source: InputSource) -> dict[str, Any]:
@@ -156,9 +165,10 @@ class Payloads:
         except NotFound:
             self._state.forget_task(record.uid)
             raise
-        fresh = wire.task_record(stored)
-        if fresh.resource_version != record.resource_version:
-            self._state.observe_task(fresh, self._clock.now())
+        fresh = self._unreadable.task(stored)
+        if fresh is None or fresh.resource_version != record.resource_version:
+            if fresh is not None:
+                self._state.observe_task(fresh, self._clock.now())
             raise NotApplied(f"Task {record.key} was written by others")
 
     async def _require_room(self, record: TaskRecord) -> None:

@@ -105,7 +105,12 @@ class Resync:
         for record in before.values():
             if record.uid not in present:
                 self._observer.absent(kind, record.key, record.uid)
-        return [one for one in versions if not _covers(known.get(one[1]), one)]
+        left_out = self._observer.unreadable.left_out
+        return [
+            one
+            for one in versions
+            if not _covers(known.get(one[1]), one) and not left_out(one[2], one[3])
+        ]
 
     async def _fetch(self, kind: Kind, key: Key) -> None:
         try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agentcorps.control.drafts import Prepare
     from agentcorps.control.payloads import Payloads
+    from agentcorps.control.unreadable import Unreadable
     from agentcorps.core.records import TaskRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster
@@ -51,6 +52,7 @@ class TaskWrites:
         cluster: Cluster,
         clock: Clock,
         payloads: Payloads,
+        unreadable: Unreadable,
         kick: Callable[[], None],
         *,
         concurrency: int = MAX_CONCURRENT_WRITES,
@@ -60,6 +62,7 @@ class TaskWrites:
         self._cluster = cluster
         self._clock = clock
         self._payloads = payloads
+        self._unreadable = unreadable
         self._kick = kick
         self._room = asyncio.Semaphore(concurrency)
         self._flights: dict[str, asyncio.Task[_Written]] = {}
@@ -128,7 +131,7 @@ class TaskWrites:
         raise NotApplied(message)
 
     async def refresh(self, record: TaskRecord) -> TaskRecord | None:
-        """Read a Task from the API server into the state; None when it is gone."""
+        """Read a Task into the state; None when it is gone or cannot be read."""
         try:
             stored = await self._cluster.get(Kind.TASK, record.key)
         except NotFound:
@@ -252,8 +255,10 @@ class TaskWrites:
             return stored if self._observe(stored, record.uid) is not None else None
 
     def _observe(self, stored: Object, uid: str) -> TaskRecord | None:
-        """Take in a stored object; None when the name now belongs to another Task."""
-        record = wire.task_record(stored)
+        """Take in a stored object; None when it cannot be read, or is another Task."""
+        record = self._unreadable.task(stored)
+        if record is None:
+            return None
         self._state.observe_task(record, self._clock.now())
         return record if record.uid == uid else None
 

@@ -1,4 +1,4 @@
-"""What comes after the end of an attempt, in words: for Events, and for ``agentcorps task why``."""
+"""What Events and ``agentcorps task why`` say: what comes after an attempt, and what is wrong."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ def last_attempt(task: TaskRecord, cause: str = "") -> str:
     )
 
 
+def unreadable(kind: str, name: str, why: str) -> str:
+    """Tell that an object cannot be read, and what to do about it.
+
+    Args:
+        kind: Of the object, such as ``Task``.
+        name: Of the object.
+        why: What is wrong, beginning with the field.
+    """
+    edit = f"kubectl edit {kind.lower()} {name}"
+    if why.startswith("status"):
+        edit += " --subresource=status"
+    return (
+        f"{why}: the operator leaves this {kind} alone until it can read it; correct that"
+        f" ({edit}), or delete the {kind}"
+    )
+
+
 def next_step(task: TaskRecord) -> str:
     """Tell what comes next for a Task: another attempt and when, or why there is none."""
     if task.terminal:
@@ -45,11 +62,18 @@ def _spent(task: TaskRecord) -> str:
 
 
 def _why_no_more(task: TaskRecord) -> str:
-    by_attempt = task.attempts and task.reason != TaskReason.QUEUE_TIMEOUT
-    if task.phase not in {TaskPhase.FAILED, TaskPhase.TIMED_OUT} or not by_attempt:
+    if task.phase not in {TaskPhase.FAILED, TaskPhase.TIMED_OUT} or not task.attempts:
         return ""
     if task.reason == TaskReason.POISON_TASK:
         return f"{task.crashes} of its attempts ended with the death of a container"
+    ended_at_work = task.reason == task.attempts[-1].reason
+    # Why it ended while it waited, its message says.
+    return _why_not_again(task) if ended_at_work else ""
+
+
+def _why_not_again(task: TaskRecord) -> str:
+    if task.reason in _RESULT_NOT_KEPT:
+        return "its result cannot be kept where spec.resultTo asks for it"
     if task.retry_limit == 0 and (task.failures or task.reason in _UNCOUNTED):
         return "it is executed at most once (retry.limit is 0)"
     if task.failures > task.retry_limit:
@@ -60,4 +84,5 @@ def _why_no_more(task: TaskRecord) -> str:
 
 
 _COUNTED = frozenset(RetryReason)
+_RESULT_NOT_KEPT = frozenset({TaskReason.RESULT_REFUSED, TaskReason.SECRETS_DISABLED})
 _UNCOUNTED = frozenset({TaskReason.AGENT_STOPPED, TaskReason.EVICTED})
