@@ -4,6 +4,7 @@ No kubelet runs there: the tests say what it would.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -62,6 +63,14 @@ def event(stage: Stage, reason: str) -> str:
         return notes[0] if notes else None
 
     return until(arrived, f"Event {reason}")
+
+
+def told(stage: Stage, name: str) -> tuple[str, str]:
+    """Return what the command line says of a Task: its why, and its line of the wide list."""
+    cli = Cli(stage.kubectl.kubeconfig, stage.namespace)
+    why, wide = cli.run("task", "why", name), cli.run("task", "get", name, "-o", "wide")
+    assert (why.code, wide.code) == (0, 0), why.stderr + wide.stderr
+    return why.stdout, wide.stdout.splitlines()[-1]
 
 
 def one_agent(stage: Stage, **health: int) -> None:
@@ -128,6 +137,9 @@ def test_an_evicted_task_is_tried_again_without_spending_a_retry(stage: Stage) -
     assert (done["attempt"], done.get("failures", 0)) == (2, 0)
     assert [one["reason"] for one in done["attempts"]] == ["Evicted", "Completed"]
     assert "EvictionByEvictionAPI; attempt 2 follows" in event(stage, "Requeued")
+    why, wide = told(stage, "moved0")
+    assert re.search(rf"1 +{POD} .* Evicted .*EvictionByEvictionAPI", why)
+    assert "1:Evicted 2:Completed" in wide
     assert stage.breaches() == []
 
 
@@ -142,6 +154,11 @@ def test_a_task_that_kills_its_agent_three_times_is_given_up(stage: Stage) -> No
     done = phase(stage, "poison0", "Failed")
     assert (done["reason"], done["crashes"]) == ("PoisonTask", 3)
     assert "the death of a container" in event(stage, "PoisonTask")
+    why, wide = told(stage, "poison0")
+    assert why.startswith("poison0 is Failed (PoisonTask): the Task has ended: Failed on agent")
+    assert "crashes: 3 of 3" in why
+    assert "its process was started anew" in why
+    assert "1:AgentLost 2:AgentLost 3:AgentLost" in wide
 
 
 def test_a_hung_agents_task_waits_until_its_pod_is_known_to_be_gone(
@@ -160,6 +177,10 @@ def test_a_hung_agents_task_waits_until_its_pod_is_known_to_be_gone(
     stage.agent(POD)
     done = phase(stage, "held0", "Succeeded")
     assert [one["reason"] for one in done["attempts"]] == ["AgentLost", "Completed"]
+    assert "its pod is gone; attempt 2 follows as soon as" in event(stage, "Requeued")
+    why, wide = told(stage, "held0")
+    assert f"agent {POD}: its pod is gone" in why
+    assert "1:AgentLost 2:Completed" in wide
 
 
 def test_a_task_on_an_unreachable_node_is_bound_again_after_the_fence(
@@ -179,6 +200,10 @@ def test_a_task_on_an_unreachable_node_is_bound_again_after_the_fence(
     assert (lost["reason"], lost["failures"]) == ("AgentLost", 1)
     assert is_leaving(stage, POD)
     assert "nothing is heard of it or its node" in lost["message"]
+    assert "nothing is heard of it or its node; attempt 2" in event(stage, "Requeued")
+    why, wide = told(stage, "cut0")
+    assert "next: attempt 2 follows as soon as an agent is free (1 of 2 retries are spent)" in why
+    assert "1:AgentLost" in wide
 
 
 def test_an_agent_on_a_lost_node_is_replaced_under_another_name(
@@ -216,16 +241,42 @@ def test_an_agent_that_keeps_failing_is_quarantined_and_replaced(stage: Stage) -
     assert "the next one is made at once" in event(stage, "AgentReplaced")
 
 
+def test_a_task_that_takes_too_long_tells_of_each_try(stage: Stage) -> None:
+    """The Event of the first timeout says when it goes on, that of the last one why it does not."""
+    one_agent(stage)
+    retry = {"limit": 1, "backoffSeconds": 1}
+    stage.submit(1, "slow", sleep=600, timeoutSeconds=1, retry=retry)
+    phase(stage, "slow0", "TimedOut")
+    assert "attempt 1 ran longer than 1 s; attempt 2 follows not before" in event(stage, "Requeued")
+    assert "no retry is left (2 of 1 retry is spent)" in event(stage, "Timeout")
+    why, wide = told(stage, "slow0")
+    assert "attempt 2 ran longer than 1 s" in why.splitlines()[0]
+    assert "1:Timeout 2:Timeout" in wide
+
+
 def test_why_tells_the_story_of_each_attempt_and_of_the_next(stage: Stage) -> None:
     """A Task that rests says why, and when it is tried again."""
     one_agent(stage)
     stage.submit(1, "bumpy", failures=1, retry={"backoffSeconds": 120})
     until(lambda: status(stage, "bumpy0").get("failures") == 1, "failure")
-    cli = Cli(stage.kubectl.kubeconfig, stage.namespace)
-    said = cli.run("task", "why", "bumpy0")
-    assert said.code == 0, said.stderr
-    lines = said.stdout.splitlines()
+    assert "ended with AgentError; attempt 2 follows not before" in event(stage, "AttemptFailed")
+    why, wide = told(stage, "bumpy0")
+    lines = why.splitlines()
     assert lines[0].startswith("bumpy0 is Queued (Backoff): not before 20")
     assert lines[1].startswith("next: attempt 2 follows not before 20")
     assert lines[1].endswith("(1 of 2 retries are spent)")
     assert any(line.split()[:2] == ["1", POD] and "AgentError" in line for line in lines)
+    assert "1:AgentError" in wide
+
+
+def test_why_names_what_keeps_the_pool_from_having_agents(stage: Stage) -> None:
+    """A Task of a pool whose pods are refused tells the pool's own trouble, with the refusal."""
+    template = objects.pod_template()
+    template["spec"]["serviceAccountName"] = "nobody"
+    stage.pool(1, podTemplate=template)
+    stage.submit(1, "stranded")
+    until(lambda: "pool: Refused: " in told(stage, "stranded0")[0], "trouble of the pool")
+    why, _ = told(stage, "stranded0")
+    assert "pool has no agents" not in why
+    assert 'serviceaccount "nobody" not found' in why
+    assert 'serviceaccount "nobody" not found' in event(stage, "Refused")

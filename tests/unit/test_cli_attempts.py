@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from agentcorps.cli import task, task_why
+from agentcorps.cli.attempt_pod import attempt_of
+from agentcorps.cli.errors import InputError
 from agentcorps.cli.options import Format
 from agentcorps.cli.output import print_objects
 
@@ -61,6 +63,7 @@ def test_why_prints_each_attempt_with_its_cause_and_the_next_step(
         "failures": 2,
         "crashes": 1,
         "retryLimit": 3,
+        "poolTrouble": "Refused: an agent could not be created",
         "operator": {"state": "leading", "message": ""},
         "attempts": ATTEMPTS,
         "agents": [],
@@ -74,11 +77,12 @@ def test_why_prints_each_attempt_with_its_cause_and_the_next_step(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "report is Queued (Backoff): not before noon"
     assert lines[1] == "next: attempt 3 follows not before noon (2 of 3 retries are spent)"
-    assert lines[3] == "crashes: 1 of 3 after which it is given up"
-    assert lines[5].split() == ["ATTEMPT", "AGENT", "TOOK", "ENDED", "WITH", "BECAUSE"]
-    assert lines[6].split()[:4] == ["1", "readers-0", "12s", "AgentLost"]
-    assert lines[6].endswith("its pod is gone")
-    limits = [line.split() for line in lines[9:]]
+    assert lines[2] == "pool: Refused: an agent could not be created"
+    assert lines[4] == "crashes: 1 of 3 after which it is given up"
+    assert lines[6].split() == ["ATTEMPT", "AGENT", "TOOK", "ENDED", "WITH", "BECAUSE"]
+    assert lines[7].split()[:4] == ["1", "readers-0", "12s", "AgentLost"]
+    assert lines[7].endswith("its pod is gone")
+    limits = [line.split() for line in lines[10:]]
     assert limits == [
         ["LIMIT", "VALUE", "FROM"],
         ["timeoutSeconds", "60", "AgentPool"],
@@ -107,3 +111,13 @@ def test_a_wide_list_tells_the_limits_that_hold(
     one = {"metadata": {"name": "report"}, "spec": {"pool": "readers", **spec}, "status": status}
     cells = {column.header: column.cell for column in task.COLUMNS}
     assert [str(cells[name](one)) for name in ("TIMEOUT", "RETRIES")] == shown
+
+
+@pytest.mark.parametrize("started", [{}, {"startedAt": "0000-01-01T00:00:00Z"}])
+def test_an_attempt_whose_begin_is_no_time_is_told_and_not_guessed(
+    started: dict[str, str],
+) -> None:
+    """Without it nobody can tell whose log it is: the field is named, and nothing crashes."""
+    told = {"metadata": {"name": "report"}, "status": {"attempt": 2, **started}}
+    with pytest.raises(InputError, match="attempt 2 cannot be found: its startedAt"):
+        attempt_of(told, None)

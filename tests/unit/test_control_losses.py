@@ -147,6 +147,7 @@ async def test_the_loss_that_a_cut_off_agent_reports_is_a_loss() -> None:
     room.add_task()
     await room.calls.reports.fail(who, await bound(room, who), failure("AgentLost"))
     assert (room.status()["reason"], room.status()["failures"]) == ("AgentLost", 1)
+    assert "ended with AgentLost: its agent heard nothing" in told(room, "AttemptFailed").message
     room.clock.advance(61)
     room.state.touch(AGENT, room.clock.now())
     await turns(room)

@@ -67,6 +67,21 @@ def _after(
             lifecycle.fail(RUNNING, "InputInvalid", "no", NOW),
             "the Task has ended as Failed: the agent said that trying again would not help",
         ),
+        (
+            lifecycle.fail(RUNNING, "ResultRefused", "the Secret is another's", NOW),
+            (
+                "the Task has ended as Failed: its result cannot be kept where spec.resultTo asks"
+                " for it"
+            ),
+        ),
+        (
+            lifecycle.refuse(_after("AgentLost"), "InputInvalid", "no JSON", NOW),
+            "the Task has ended as Failed",
+        ),
+        (
+            lifecycle.expire(_after("Timeout"), "not bound within 5 s", NOW),
+            "the Task has ended as TimedOut",
+        ),
         (lifecycle.succeed(RUNNING, NOW), "the Task has ended as Succeeded"),
         (lifecycle.refuse(a_task(), "InputTooLarge", "no", NOW), "the Task has ended as Failed"),
         (RUNNING, "agent crew-0 works on attempt 1"),

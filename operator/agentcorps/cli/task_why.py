@@ -96,6 +96,8 @@ def show(answer: Object, *, color: bool) -> None:
     emit(f"{answer['name']} is {answer['phase']}{reason}: {answer['message']}")
     if answer["next"] and answer["phase"] not in {TaskPhase.RUNNING, TaskPhase.SUCCEEDED}:
         emit(f"next: {answer['next']}")
+    if waits and answer["poolTrouble"]:
+        emit(f"pool: {answer['poolTrouble']}")
     if answer["failures"]:
         emit(f"failures: {answer['failures']}, of which {answer['retryLimit']} are tried again")
     if answer["crashes"]:

@@ -109,8 +109,7 @@ class AgentReports:
         after = await self._write(caller, ref, give_up)
         if caller.agent is not None and body.reason != TaskReason.AGENT_LOST:
             blame(self._state, self._remembered, caller.agent)
-        told = "" if body.reason == after.attempts[-1].reason else body.reason
-        self._events.emit(attempt_ended(after, told, again="AttemptFailed"))
+        self._events.emit(attempt_ended(after, _cause(body, after), again="AttemptFailed"))
         return self._directives(caller)
 
     async def _admit(self, identity: PodIdentity, instance: str) -> Caller:
@@ -168,6 +167,13 @@ class AgentReports:
 
     def _directives(self, caller: Caller) -> Directives:
         return Directives(epoch=self._gatekeeper.epoch, drain=caller.must_drain)
+
+
+def _cause(body: FailRequest, after: TaskRecord) -> str:
+    """Why an attempt failed, without the agent's own words: they may quote the input."""
+    if body.reason == TaskReason.AGENT_LOST:
+        return "its agent heard nothing from the operator, and stopped the work by itself"
+    return "" if body.reason == after.attempts[-1].reason else body.reason
 
 
 def _require_small(result: object) -> None:
