@@ -145,9 +145,11 @@ async def test_killed_agent_leaves_no_process_behind(gateway: FakeGateway, tmp_p
     async with running(sample_agent.agent, gateway, grace_seconds=0) as one:
         gateway.sessions.push(delivery("a", requires=["hang"], input={"file": str(file)}))
         await until(lambda: file.exists() and file.read_text().endswith("\n"))
+        pids = [int(pid) for pid in file.read_text().split()]
+        assert len(pids) == 2
+        assert all(alive(pid) for pid in pids)
         one.stop.set()
         await one.task
-    pids = [int(pid) for pid in file.read_text().split()]
     await until(lambda: not any(alive(pid) for pid in pids))
 
 

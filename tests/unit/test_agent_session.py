@@ -121,14 +121,25 @@ async def test_refused_token_is_tried_again(gateway: FakeGateway) -> None:
     assert gateway.identities.asked[0] == "expired"
 
 
-async def test_waits_for_a_token_file(gateway: FakeGateway) -> None:
-    """An agent that starts before its token is there waits for it."""
-    agent, _, _ = gated()
+async def test_waits_for_a_token_file(
+    gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent that has looked for its token in vain looks again, and then works."""
+    agent, gate, _ = gated()
+    gate.set()
     gateway.token_file.unlink()
+
+    def looked_in_vain() -> bool:
+        fields = [getattr(record, "agentcorps_fields", {}) for record in caplog.records]
+        return any("FileNotFoundError" in one.get("error", "") for one in fields)
+
     async with running(agent, gateway):
-        await asyncio.sleep(0)
+        await until(looked_in_vain)
+        assert gateway.identities.asked == []
         gateway.token_file.write_text("a-good-token")
-        await until(lambda: gateway.sessions.open_polls)
+        gateway.sessions.push(delivery("a"))
+        await report(gateway, "a")
+    assert set(gateway.identities.asked) == {"a-good-token"}
 
 
 async def test_stop_finishes_what_runs(gateway: FakeGateway) -> None:
