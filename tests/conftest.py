@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# What the helpers assert is shown with its values, as in the tests themselves.
+pytest.register_assert_rewrite("support")
+
 TESTS = Path(__file__).parent
 CLUSTER_TIMEOUT_SECONDS = 900
 

@@ -1,7 +1,7 @@
 """The independent watcher: its own connection, its own code, its own memory of every event."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,25 @@ TASKS = "/apis/agentcorps.dev/v1alpha1/namespaces/{}/tasks"
 PODS = "/api/v1/namespaces/{}/pods"
 RETRY_SECONDS = 0.3
 GONE = 410
+
+
+def relisted(known: Mapping[str, Json], items: Sequence[Json]) -> list[tuple[str, Json]]:
+    """Return the events that a list stands for: what is gone, then what is there.
+
+    A list is in the order of names. It is put in that of versions: told by name, a Task that began
+    could come before the one whose end made room for it, and an agent seem to have both at a time.
+
+    Args:
+        known: What was last seen, by UID.
+        items: Of the list.
+    """
+    present = {item["metadata"]["uid"] for item in items}
+    gone = [(DELETED, item) for uid, item in known.items() if uid not in present]
+    return gone + [("ADDED", item) for item in sorted(items, key=_version)]
+
+
+def _version(item: Json) -> int:
+    return int(item["metadata"]["resourceVersion"])
 
 
 class _Stream(threading.Thread):
@@ -57,11 +76,8 @@ class _Stream(threading.Thread):
 
     def _list(self) -> None:
         found = self._api.get(self._path)
-        present = {item["metadata"]["uid"]: item for item in found["items"]}
-        for uid in set(self._known) - set(present):
-            self._note(DELETED, self._known[uid])
-        for item in present.values():
-            self._note("ADDED", item)
+        for kind, item in relisted(self._known, found["items"]):
+            self._note(kind, item)
         self._version = found["metadata"]["resourceVersion"]
 
     def _take(self, event: Json) -> None:

@@ -9,6 +9,8 @@ from support.invariants import (
     ending_faults,
     execution_faults,
 )
+from support.raw_api import Json
+from support.watcher import relisted
 
 QUEUED = Sight(1, "ADDED", "u", "t", "Queued", 0, 0, ("", "", ""), "", ())
 BOUND = replace(
@@ -75,3 +77,24 @@ def test_two_executions_at_a_time_are_seen() -> None:
     assert "at a time" in execution_faults([first, Execution("u", 2, "b", 5.0, 6.0)])[0]
     assert "executed twice" in execution_faults([first, Execution("u", 1, "b", 11.0, 12.0)])[0]
     assert execution_faults([first, Execution("u", 2, "b", 10.0, 12.0)]) == []
+
+
+def listed(name: str, version: int, phase: str) -> Json:
+    """A Task as a list shows it."""
+    meta = {"uid": name, "name": name, "resourceVersion": str(version)}
+    status = {"phase": phase, "attempt": 1, "agentName": "a", "podUID": "pod"}
+    return {"metadata": meta, "status": status}
+
+
+def test_a_list_is_told_in_the_order_of_its_versions() -> None:
+    """After a gap, one agent's next Task must not seem to run beside the one that made room."""
+    before = [listed("t9", 2, "Running")]
+    after = [listed("t1", 12, "Running"), listed("t9", 9, "Succeeded")]
+    events = relisted({}, before) + relisted({"t9": before[0]}, after)
+    assert binding_faults([Sight.of(*event) for event in events], SLOTS) == []
+
+
+def test_a_list_tells_what_is_gone() -> None:
+    """What was known and is not in the list was deleted unseen."""
+    gone = listed("t1", 2, "Queued")
+    assert relisted({"t1": gone}, []) == [("DELETED", gone)]
