@@ -15,7 +15,9 @@ from agentcorps.cli.simulation_report import blocks, quantile
 from agentcorps.cli.traffic import Arrivals, Services, Shape
 from support.simulations import fixed
 
-EXAMPLE = Path(__file__).parents[2] / "examples/autoscaled-pool.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "autoscaled-pool.yaml"
+METRIC_EXAMPLE = EXAMPLES / "metrics-pool.yaml"
 DAY = 86_400
 
 
@@ -212,6 +214,25 @@ def test_options_that_make_no_sense_are_refused(
     hours = [] if "--hours" in options or "poisson:1e6" in options else ["--hours", "0.01"]
     assert main(["simulate", "-f", str(EXAMPLE), *hours, *options]) == 2
     assert problem in capsys.readouterr().err
+
+
+def test_policies_by_metrics_are_left_out_aloud(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What nobody knows here is named on stderr; a pool with nothing else is refused."""
+    pool = yaml.safe_load(EXAMPLE.read_text())
+    policies = yaml.safe_load(METRIC_EXAMPLE.read_text())["spec"]["scaling"]["policies"]
+    by_metric = next(one for one in policies if one["type"] == "Prometheus")
+    path = tmp_path / "pool.yaml"
+    pool["spec"]["scaling"]["policies"] = [{"type": "Tasks"}, by_metric]
+    path.write_text(yaml.safe_dump(pool))
+    assert main(["simulate", "-f", str(path), "--hours", "0.01"]) == 0
+    said = capsys.readouterr().err
+    assert "spec.scaling.policies[1] (Prometheus) is left out: its metric is not known here" in said
+    pool["spec"]["scaling"]["policies"] = [by_metric]
+    path.write_text(yaml.safe_dump(pool))
+    assert main(["simulate", "-f", str(path)]) == 2
+    assert "nothing decides" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -213,8 +213,12 @@ class Crowd:
         if where not in self._gateways:
             self._gateways[where] = Gateway.of(*where)
         name = pod["metadata"]["name"]
-        agent = LoadAgent(name, self._gateways[where], await self._token(pod), self.tally)
+        agent = self.made(name, self._gateways[where], await self._token(pod))
         await agent.live(self._room)
+
+    def made(self, pod: str, gateway: Gateway, token: str) -> LoadAgent:
+        """Return the agent of a pod."""
+        return LoadAgent(pod, gateway, token, self.tally)
 
     async def _token(self, pod: Json) -> str:
         bound = {"kind": "Pod", "apiVersion": "v1"}

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perf.bench import crowd, start, work
+from perf.bench import crowd, policies, start, work
 from perf.bench.client import Client, Json
 from perf.bench.faults import Trouble
 from perf.bench.fleet import serving
+from perf.bench.flips import flips
 from perf.bench.floor import floor
 from perf.bench.jobs import jobs, pods
 from perf.bench.plane import DEFAULTS, TUNED, Plane
@@ -132,7 +133,32 @@ REPEATED: Mapping[str, Block] = {
     "pool": pool_block,
 }
 ONCE: Mapping[str, Block] = {"faults": faults_block, "crowd": crowd_block}
-BLOCKS = (*REPEATED, *ONCE)
+
+
+def w4_arm(sizes: Sizes) -> Json:
+    """Policies on the same waves of Tasks."""
+    return {name: policies.w4(arrivals, hours) for name, arrivals, hours in sizes.waves}
+
+
+def w5_arm(sizes: Sizes) -> Json:
+    """Three pools over one quota: agents that somebody sets, and Tasks."""
+    return {
+        "flips": {
+            "shared": flips(sizes.quota, shared=True),
+            "first come": flips(sizes.quota, shared=False),
+        },
+        "Tasks": policies.w5(sizes.quota, sizes.turns),
+    }
+
+
+def day_arm(_: Sizes) -> Json:
+    """What a simulated day costs."""
+    return policies.day()
+
+
+VIRTUAL: Mapping[str, Callable[[Sizes], Json]] = {"W4": w4_arm, "W5": w5_arm, "day": day_arm}
+"""Arms that need no control plane, and always come to the same figures."""
+BLOCKS = (*REPEATED, *ONCE, *VIRTUAL)
 
 
 def say(text: str) -> None:

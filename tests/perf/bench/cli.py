@@ -19,6 +19,7 @@ from perf.bench.blocks import BLOCKS, Arms, say
 from perf.bench.client import Json
 from perf.bench.plane import leftovers
 from perf.bench.plots import draw
+from perf.bench.policy_report import draw_policies, policy_table
 from perf.bench.profiling import profile
 from perf.bench.run import Run
 from perf.bench.sizes import FULL, QUICK, Sizes
@@ -104,9 +105,11 @@ def _profile(sizes: Sizes, folder: Path, logs: Path) -> None:
 def _tell(arms: Arms, folder: Path, conditions: Json) -> None:
     """Print the tables, and write what they are made from."""
     files = [report.write(folder, report.answer(arms, conditions)), *draw(folder, arms)]
+    files += draw_policies(folder, arms)
     written = "\n".join(map(str, files))
     keys = report.table(arms, report.ranges(RANGES))
-    print(f"{keys}\n\n{report.arm_table(arms)}\n\n{written}")  # noqa: T201
+    tables = "\n\n".join(filter(None, (keys, report.arm_table(arms), policy_table(arms))))
+    print(f"{tables}\n\n{written}")  # noqa: T201
 
 
 def _conditions(sizes: Sizes, seconds: float) -> Json:

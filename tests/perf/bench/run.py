@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perf.bench.blocks import ONCE, REPEATED, Arms, Block, Repetition, say
+from perf.bench.blocks import ONCE, REPEATED, VIRTUAL, Arms, Block, Repetition, say
 from perf.bench.client import Client
 from perf.bench.plane import started
 from perf.bench.sizes import Sizes
@@ -38,6 +38,10 @@ class Run:
         for number in range(1, self.sizes.repetitions + 1):
             await self._repetition(number, REPEATED)
         await self._repetition(self.sizes.repetitions + 1, ONCE)
+        for arm, work in VIRTUAL.items():
+            if not self.only or arm in self.only:
+                say(f"virtual clock: {arm}")
+                self.arms[arm] = [{"repetition": 1, **work(self.sizes)}]
 
     async def _repetition(self, number: int, blocks: Mapping[str, Block]) -> None:
         names = [name for name in blocks if not self.only or name in self.only]

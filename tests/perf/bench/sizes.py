@@ -34,6 +34,12 @@ class Sizes:
     idle_after: float
     """Agents spread their first polls over half a minute; the rest of the fleet settles, too."""
     idle_seconds: float
+    waves: tuple[tuple[str, str, float], ...]
+    """Of W4: name, arrivals as `agentcorps simulate` takes them, and virtual hours."""
+    quota: int
+    """Of W5: agents that three pools share."""
+    turns: int
+    """Of W5: how often another pool has most of the Tasks."""
 
 
 FULL = Sizes(
@@ -55,6 +61,13 @@ FULL = Sizes(
     queued=10_000,
     idle_after=30,
     idle_seconds=60,
+    waves=(
+        ("square", "square:2:1200", 6),
+        ("diurnal", "diurnal:2", 24),
+        ("bursts", "bursts:0.5:600", 6),
+    ),
+    quota=700,
+    turns=6,
 )
 QUICK = replace(
     FULL,
@@ -74,4 +87,10 @@ QUICK = replace(
     queued=1_000,
     idle_after=5,
     idle_seconds=10,
+    waves=(
+        ("square", "square:2:1200", 2),
+        ("diurnal", "diurnal:1", 24),
+        ("bursts", "bursts:0.5:600", 2),
+    ),
+    turns=3,
 )
