@@ -53,6 +53,21 @@ async def test_tasks_bring_agents() -> None:
     assert room.cluster.objects[Kind.POOL, KEY]["spec"]["replicas"] == 1
 
 
+async def test_tasks_that_nobody_can_do_bring_no_agents() -> None:
+    """A pool does not grow for a Task that requires what its template lacks, until it has it."""
+    room = ControlRoom()
+    pool = room.add_pool(scaling=SWIFT)
+    room.add_task(requires=["gpu"])
+    await turn(room)
+    assert agents(room) == []
+    assert pool_status(room)["queuedTasks"] == 1
+    pool = room.cluster.objects[Kind.POOL, KEY]
+    pool["spec"]["template"]["spec"]["capabilities"].append("gpu")
+    room.observer.pool_event("MODIFIED", room.cluster.put(Kind.POOL, pool))
+    await turn(room)
+    assert agents(room) == ["crew-0"]
+
+
 async def test_status_and_event_tell_the_same_decision() -> None:
     """Target, limit, demands, history, condition and Event come from one decision."""
     room = ControlRoom()

@@ -11,6 +11,8 @@ from agentcorps.api.scaling import LimitedBy
 from agentcorps.core.autoscaling.decision import AGAIN_SECONDS, decide
 from agentcorps.core.autoscaling.demand import buffered
 from agentcorps.core.autoscaling.load import Load, load_of
+from agentcorps.core.label_selector import parse_selector
+from agentcorps.core.records import Attempt
 from support.fleet import Fleet
 from support.scalings import AT_ONCE, CALM, EPOCH, Pool, scaling
 
@@ -256,6 +258,32 @@ def test_the_load_is_read_from_the_state() -> None:
     fleet.task(worker.key, uid="runs", phase=TaskPhase.SUCCEEDED, finished_at=fleet.now.wall)
     load = load_of(fleet.state, pool)
     assert (load.running, load.busy, load.service_seconds) == (0, 0, 20.0)
+
+
+def test_tasks_that_no_agent_of_the_pool_can_do_ask_for_none() -> None:
+    """What requires more than the template says, or means agents by labels, is no demand."""
+    fleet = Fleet()
+    pool = fleet.pool(capabilities=frozenset({"sum", "sort"}))
+    fleet.task(uid="fits", requires=frozenset({"sum"}))
+    fleet.task(uid="needs more", requires=frozenset({"sum", "gpu"}))
+    fleet.task(
+        uid="by labels", pool="", selector=parse_selector({"matchLabels": {"a": "b"}}, "spec")
+    )
+    load = load_of(fleet.state, pool)
+    assert (load.queued, load.unfit) == (1, 1)
+    told = Pool().decide(1, unfit=1)
+    assert told.target == 1
+    assert "1 queued and 0 running Tasks (1 more require what its agents cannot do)" in told.message
+
+
+def test_a_task_counts_while_its_back_off_lasts() -> None:
+    """An agent is there when the wait for the next attempt is over, and need not start then."""
+    fleet = Fleet()
+    pool = fleet.pool()
+    failed = Attempt(1, "crew-0", fleet.now.wall - 5, fleet.now.wall, "AgentError")
+    fleet.task(attempt=1, failures=1, attempts=(failed,), backoff_seconds=300)
+    assert fleet.state.next_rest_over() is not None
+    assert load_of(fleet.state, pool).queued == 1
 
 
 def test_history_does_not_grow() -> None:

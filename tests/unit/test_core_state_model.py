@@ -288,6 +288,10 @@ class StateModel(RuleBasedStateMachine):
             assert self.state.queued(pool) == phases[pool, TaskPhase.QUEUED]
             assert self.state.running(pool) == phases[pool, TaskPhase.RUNNING]
             mine = [record for record in self.effective() if record.pool_key == pool]
+            queued = [one.requires for one in mine if one.phase is TaskPhase.QUEUED]
+            for served in (frozenset(), *queued):
+                fits = sum(requires <= served for requires in queued)
+                assert self.state.fitting(pool, served) == fits
             new = {one.uid for one in mine if one.phase is TaskPhase.QUEUED and not one.attempt}
             assert set(self.state.ledger.newest(pool, 99)) == new
             assert self.state.ledger.untried(pool) == len(new)

@@ -258,6 +258,8 @@ class PoolRecord:
     """``spec.template.spec`` as written."""
     slots: int = 1
     """Tasks that each of its agents works on at a time."""
+    capabilities: frozenset[str] = frozenset()
+    """What its agents can do: Tasks that require more are not for it."""
     scaling: Scaling | None = None
     """The built-in autoscaler; None for a pool of ``replicas`` agents."""
     charge: Charge = JUST_A_POD

@@ -138,6 +138,10 @@ class State:
         """Number of a pool's Tasks that are Queued, assumed ones included."""
         return self._index.count(pool, TaskPhase.QUEUED)
 
+    def fitting(self, pool: Key, capabilities: frozenset[str]) -> int:
+        """Number of those of them that an agent with these capabilities can serve."""
+        return self._index.fitting(pool, capabilities)
+
     def running(self, pool: Key) -> int:
         """Number of a pool's Tasks that are Running, assumed ones included."""
         return self._index.count(pool, TaskPhase.RUNNING)

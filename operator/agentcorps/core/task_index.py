@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentcorps.api.meta import TaskPhase
@@ -33,6 +34,8 @@ class TaskIndex:
         """Tasks that wait for something outside. What is noted here counts when they are placed."""
         self._placed: dict[str, _Placed] = {}
         self._counts: dict[tuple[Key, TaskPhase], int] = {}
+        self._needs: dict[Key, Counter[frozenset[str]]] = {}
+        """By pool: what its Queued tasks require."""
         self._bound: dict[Key, dict[str, TaskRecord]] = {}
         self._resting: LazyHeap[str] = LazyHeap()
         self.ledger = Ledger()
@@ -55,6 +58,11 @@ class TaskIndex:
     def count(self, pool: Key, phase: TaskPhase) -> int:
         """Number of a pool's tasks in a phase (Queued or Running)."""
         return self._counts.get((pool, phase), 0)
+
+    def fitting(self, pool: Key, capabilities: frozenset[str]) -> int:
+        """Number of a pool's Queued tasks that agents with these capabilities can serve."""
+        needs = self._needs.get(pool)
+        return sum(needs[one] for one in needs if one <= capabilities) if needs else 0
 
     def place(self, uid: str, record: TaskRecord | None, *, in_flight: bool) -> TaskRecord | None:
         """Put a task where it belongs now, or take it out; returns the record placed before."""
@@ -90,6 +98,7 @@ class TaskIndex:
         if record.phase is TaskPhase.RUNNING:
             self._bound.setdefault(record.agent, {})[record.uid] = record
             return _Placed(record, waiting=False)
+        self._needs.setdefault(record.pool_key, Counter())[record.requires] += 1
         if in_flight or record.cancel or refusal(record) is not None:
             return _Placed(record, waiting=False)
         rest_over = max(not_before(record), self.rests.until(record.uid))
@@ -112,7 +121,17 @@ class TaskIndex:
             del bound[record.uid]
             if not bound:
                 del self._bound[record.agent]
-        elif placed.waiting:
+            return
+        self._need_less(record)
+        if placed.waiting:
             self._boards.remove_task(record)
         else:
             self._resting.discard(record.uid)
+
+    def _need_less(self, record: TaskRecord) -> None:
+        needs = self._needs[record.pool_key]
+        needs[record.requires] -= 1
+        if not needs[record.requires]:
+            del needs[record.requires]
+        if not needs:
+            del self._needs[record.pool_key]

@@ -308,6 +308,7 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         "replicas": spec.replicas,
         "scaling": spec.scaling,
         "slots": spec.template.spec.slots,
+        "capabilities": frozenset(spec.template.spec.capabilities),
         "drain_timeout_seconds": spec.drain_timeout_seconds,
         "max_queued": spec.tasks.max_queued,
         "history_limit": spec.tasks.history_limit,

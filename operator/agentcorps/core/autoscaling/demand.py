@@ -79,6 +79,8 @@ def buffered(idle: int | str, busy: int) -> int:
 
 def _by_tasks(path: str, policy: ScalingPolicy, load: Load) -> Demand:
     there_is = f"{load.queued} queued and {load.running} running Tasks"
+    if load.unfit:
+        there_is += f" ({load.unfit} more require what its agents cannot do)"
     most = _ceil(load.queued + load.running, load.slots)
     if policy.max_wait_seconds is not None and load.service_seconds is not None:
         # The last Task waits for queued times service time by slots. Who works goes on working.

@@ -24,7 +24,8 @@ class Load(NamedTuple):
     """The numbers that a decision is made from."""
 
     queued: int = 0
-    """Tasks that wait for an agent of the pool."""
+    """Tasks that wait for an agent of the pool, and that its agents can serve. Those that wait for
+    the end of a back-off count: an agent that is there when it ends spares the Task a start."""
     running: int = 0
     """Tasks that its agents work on."""
     slots: int = 1
@@ -39,13 +40,16 @@ class Load(NamedTuple):
     """How long an attempt took lately, on average; None when none has ended yet."""
     metrics: Mapping[int, Metric] = _NONE
     """By the position of the policy: what is known of its metric."""
+    unfit: int = 0
+    """Tasks that wait although no agent of the pool will ever have what they require."""
 
 
 def load_of(state: State, pool: PoolRecord) -> Load:
     """Return the load of a pool that the state has."""
     active = [agent.key for agent in state.agents_of(pool.key) if is_active(agent, pool)]
+    fitting = state.fitting(pool.key, pool.capabilities)
     return Load(
-        queued=state.queued(pool.key),
+        queued=fitting,
         running=state.running(pool.key),
         slots=pool.slots,
         agents=len(active),
@@ -53,6 +57,7 @@ def load_of(state: State, pool: PoolRecord) -> Load:
         ready=sum(1 for key in active if key in state.sessions),
         service_seconds=state.timers.service_seconds(pool.key),
         metrics={} if pool.scaling is None else _metrics(state, pool.uid, pool.scaling),
+        unfit=state.queued(pool.key) - fitting,
     )
 
 
