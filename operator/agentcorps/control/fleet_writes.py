@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from agentcorps.api.meta import AgentPhase, ConditionType
+from agentcorps.control.creations import Creations, NameTaken, QuotaConflict
 from agentcorps.core import podspec, statuses, wire
 from agentcorps.core.actions import (
     CreateAgent,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT_WRITES: Final = 16
+QUOTA_EXCEEDED: Final = "QuotaLimited"
+"""Reason of a trouble: a ResourceQuota has no room. Only news of the quota helps, or time."""
 QUOTA_MARK: Final = "exceeded quota"
 TERMINATING_MARK: Final = "is being terminated"
 
@@ -63,6 +66,7 @@ class FleetApplier:
         self._remembered = remembered
         self._clock = clock
         self._gateway = gateway
+        self._creations = Creations(cluster)
         self._room = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
 
     async def carry_out(self, actions: Iterable[AgentAction | StatusAction]) -> None:
@@ -128,7 +132,7 @@ class FleetApplier:
         if pool is None:
             return
         manifest = podspec.agent_manifest(pool, action.name)
-        stored = await self._cluster.create(Kind.AGENT, pool.key.namespace, manifest)
+        stored = await self._creations.create(Kind.AGENT, pool.key.namespace, manifest)
         self._state.observe_agent(wire.agent_record(stored))
         self._remembered.pools.clear(pool.key)
         self._events.emit(
@@ -195,7 +199,7 @@ class FleetApplier:
         if agent is None:
             return
         manifest = podspec.pod_for(agent, self._gateway())
-        stored = await self._cluster.create(Kind.POD, agent.key.namespace, manifest)
+        stored = await self._creations.create(Kind.POD, agent.key.namespace, manifest)
         self._state.observe_pod(wire.pod_record(stored))
         self._remembered.pods.clear(agent.key)
         self._events.emit(
@@ -235,8 +239,9 @@ class FleetApplier:
         ):
             return  # the watch brings the newer object, and the decision is made anew
         reason, message = _explain(error)
-        # A namespace that is being deleted takes no new objects: nothing is wrong.
-        note = log.info if TERMINATING_MARK in message else log.warning
+        # A namespace that is being deleted takes no new objects, and a quota is charged by many.
+        passing = TERMINATING_MARK in message or isinstance(error, QuotaConflict)
+        note = log.info if passing else log.warning
         note(
             "write failed",
             action=type(action).__name__,
@@ -245,8 +250,9 @@ class FleetApplier:
             why=message,
         )
         troubles = self._remembered.pools if kind is Kind.POOL else self._remembered.pods
-        news = troubles.note(key, reason, message, self._clock.now().monotonic)
-        if news and isinstance(error, Refused):
+        spread = isinstance(error, QuotaConflict)
+        news = troubles.note(key, reason, message, self._clock.now().monotonic, spread=spread)
+        if news and isinstance(error, Refused | NameTaken):
             self._events.emit(
                 Note(kind, key, uid, reason, type(action).__name__, message, warning=True)
             )
@@ -285,8 +291,8 @@ def _and_next(troubles: Troubles[str], name: str, reason: str, message: str, now
 def _explain(error: ClusterError) -> tuple[str, str]:
     if isinstance(error, Refused):
         if QUOTA_MARK in error.message:
-            return "QuotaLimited", error.message
+            return QUOTA_EXCEEDED, error.message
         return "Refused", error.message
-    if isinstance(error, Conflict):
-        return "NameTaken", str(error)
+    if isinstance(error, NameTaken | QuotaConflict | Conflict):
+        return type(error).__name__, str(error)
     return "ApiUnavailable", str(error)

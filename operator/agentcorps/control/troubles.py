@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, ItemsView
+    from collections.abc import Callable, Hashable, ItemsView
 
 Name = TypeVar("Name", bound="Hashable")
 
@@ -43,8 +44,14 @@ class Troubles(Generic[Name]):
         self._quiet = quiet
         self._troubles: dict[Name, Trouble] = {}
 
-    def note(self, key: Name, reason: str, message: str, now: float) -> bool:
-        """Remember a failure; True when it is news (not the same reason and message as before)."""
+    def note(
+        self, key: Name, reason: str, message: str, now: float, *, spread: bool = False
+    ) -> bool:
+        """Remember a failure; True when it is news (not the same reason and message as before).
+
+        With ``spread`` the rest is between half of it and all: those that were in each other's way
+        do not come back together.
+        """
         last = self._troubles.get(key)
         if last is not None and now > last.until + self._quiet:
             last = None
@@ -52,12 +59,22 @@ class Troubles(Generic[Name]):
         doublings = failures - self._pardoned - 1
         rest = min(LONGEST_REST_SECONDS, self._first_rest * 2.0 ** min(doublings, 20))
         rest = rest if doublings >= 0 else 0.0
+        rest = rest * _part(key, failures) if spread else rest
         self._troubles[key] = Trouble(reason, message, failures, now + rest)
         return last is None or (last.reason, last.message) != (reason, message)
 
     def clear(self, key: Name) -> None:
         """It worked, or the object is gone."""
         self._troubles.pop(key, None)
+
+    def end_rests(self, now: float, ends: Callable[[Name, Trouble], bool]) -> list[Name]:
+        """Let those rest no longer for which it says so; the next rest is longer all the same."""
+        woken = [
+            name for name, one in self._troubles.items() if one.until > now and ends(name, one)
+        ]
+        for name in woken:
+            self._troubles[name] = replace(self._troubles[name], until=now)
+        return woken
 
     def of(self, key: Name) -> Trouble | None:
         """What is wrong with an object, if anything."""
@@ -85,3 +102,8 @@ class Troubles(Generic[Name]):
     def items(self) -> ItemsView[Name, Trouble]:
         """All troubles by object."""
         return self._troubles.items()
+
+
+def _part(name: object, failures: int) -> float:
+    """Return between a half and one: the same for the same name and number, else any."""
+    return 0.5 + crc32(f"{name}/{failures}".encode()) / 2**33
