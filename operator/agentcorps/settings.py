@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agentcorps.api.names import DEFAULT_AGING_SECONDS
+from agentcorps.api.names import (
+    DEFAULT_AGING_SECONDS,
+    DEFAULT_MIN_RUNTIME_SECONDS,
+    DEFAULT_UNSCHEDULABLE_SECONDS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +64,10 @@ class Settings:
     """Context of the kubeconfig; None: its current one."""
     aging_seconds: float
     """Time of waiting that is worth one step of a Task's priority."""
+    min_runtime_seconds: float
+    """Age of an agent from which on its place in a quota may be given to another pool."""
+    unschedulable_seconds: float
+    """How long a pod may find no node before its pool has reached the cluster's capacity."""
 
     @classmethod
     def from_environ(
@@ -97,6 +105,12 @@ class Settings:
             kubeconfig=reader.kubeconfig(),
             context=reader.text("AGENTCORPS_CONTEXT", "") or None,
             aging_seconds=reader.seconds("AGENTCORPS_AGING_SECONDS", DEFAULT_AGING_SECONDS),
+            min_runtime_seconds=reader.seconds(
+                "AGENTCORPS_MIN_RUNTIME_SECONDS", DEFAULT_MIN_RUNTIME_SECONDS
+            ),
+            unschedulable_seconds=reader.seconds(
+                "AGENTCORPS_UNSCHEDULABLE_SECONDS", DEFAULT_UNSCHEDULABLE_SECONDS
+            ),
         )
 
 

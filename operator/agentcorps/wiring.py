@@ -40,6 +40,7 @@ from agentcorps.control.payloads import Payloads
 from agentcorps.control.progress import FLUSH_SECONDS, ProgressBook
 from agentcorps.control.recover_tasks import RecoverTasks
 from agentcorps.control.remembered import Remembered
+from agentcorps.control.resource_pool import ResourcePool
 from agentcorps.control.resync import INTERVAL_SECONDS, Resync
 from agentcorps.control.retain_tasks import INTERVAL_SECONDS as RETENTION_SECONDS
 from agentcorps.control.retain_tasks import RetainTasks
@@ -52,6 +53,7 @@ from agentcorps.control.vitals import Vitals
 from agentcorps.core import wire
 from agentcorps.core.payloads import Access
 from agentcorps.core.podspec import GatewayAddress
+from agentcorps.core.quota.rules import SharingRules
 from agentcorps.core.state import State
 from agentcorps.gateway.calls import AgentCalls
 from agentcorps.handlers.fleet import register
@@ -168,7 +170,8 @@ def build(
     feeds = _feeds(settings, api, rooms.observer)
     prometheus = PrometheusClient(settings.prometheus_servers)
     reader = MetricReader(world.cluster, prometheus, KubeExternalMetrics(api), access)
-    loops = _loops(world, rooms, resync, reader)
+    rules = SharingRules(settings.min_runtime_seconds, settings.unschedulable_seconds)
+    loops = _loops(world, rooms, resync, reader, rules)
     kopf_thread = _kopf(settings, credentials, resync, loop, kopf_ended)
     return Operator(
         feeds=feeds,
@@ -234,14 +237,16 @@ def use_cases(
     )
 
 
-def _loops(world: World, rooms: UseCases, resync: Resync, reader: MetricReader) -> tuple[Loop, ...]:
+def _loops(
+    world: World, rooms: UseCases, resync: Resync, reader: MetricReader, rules: SharingRules
+) -> tuple[Loop, ...]:
     """Build the loops, and let them hear each other's kicks."""
     state, clock = rooms.state, world.clock
     basis = Basis(state, rooms.remembered, clock)
     turn = partial(
         _in_turn,
         RecoverTasks(basis, rooms.tasks),
-        ScaleAgents(basis, rooms.fleet, rooms.kicks.statuses),
+        ScaleAgents(basis, rooms.fleet, ResourcePool(basis, rooms.kicks.statuses, rules)),
         CreateAgents(basis, rooms.fleet),
     )
     assigner = AssignTasks(state, rooms.tasks, clock)

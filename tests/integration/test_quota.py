@@ -45,7 +45,9 @@ def quota(kubectl: Kubectl, name: str = "team", **hard: str) -> None:
 def pool(kubectl: Kubectl, name: str, replicas: int, **share: int) -> None:
     """Create a pool."""
     template = objects.pod_template(resources={"requests": {"cpu": "100m"}})
-    made = objects.pool(name, {"podTemplate": template}, replicas=replicas, quota=share)
+    # No process ever says hello here: agents have time to start for as long as a test may take.
+    spec = {"podTemplate": template, "health": {"startupSeconds": 3600}}
+    made = objects.pool(name, spec, replicas=replicas, quota=share)
     assert kubectl.send("create", made).ok
 
 

@@ -11,6 +11,7 @@ from agentcorps.control.create_agents import CreateAgents
 from agentcorps.control.loop import Loop
 from agentcorps.control.monitor_agents import MonitorAgents
 from agentcorps.control.recover_tasks import RecoverTasks
+from agentcorps.control.resource_pool import ResourcePool
 from agentcorps.control.scale_agents import ScaleAgents
 from agentcorps.core import wire
 from agentcorps.core.payloads import Access
@@ -94,7 +95,7 @@ class ControlRoom:
         basis = Basis(self.state, self.remembered, self.clock)
         self.recover = RecoverTasks(basis, tasks)
         statuses = self.kicks.statuses
-        self.scale = ScaleAgents(basis, fleet, statuses)
+        self.scale = ScaleAgents(basis, fleet, ResourcePool(basis, statuses))
         self.create = CreateAgents(basis, fleet)
         self.monitor = MonitorAgents(basis, fleet)
         self.autoscale = AutoscalePools(basis, self.notes, self.kicks)

@@ -64,6 +64,13 @@ class Fleet:
         self.state.observe_pool(record)
         return record
 
+    def other_pool(self, like: PoolRecord, key: Key, **fields: Any) -> PoolRecord:
+        """Observe another pool, of the same template."""
+        version = self.version()
+        record = replace(like, key=key, uid=f"{key.name}-uid", resource_version=version, **fields)
+        self.state.observe_pool(record)
+        return record
+
     def agent(self, name: str = "crew-0", **fields: Any) -> AgentRecord:
         """Observe a new Agent, of the pool `crew` unless the fields say otherwise."""
         version = self.version()

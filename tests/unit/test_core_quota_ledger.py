@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -10,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentcorps.api.names import DEFAULT_MIN_RUNTIME_SECONDS
 from agentcorps.core.actions import CreateAgent, Drain
 from agentcorps.core.amounts import NANO, amount
 from agentcorps.core.charge import Charge, charge_of
 from agentcorps.core.conditions import find
 from agentcorps.core.fields import Malformed
-from agentcorps.core.quota.foreign import RISE_SECONDS, ForeignUse
+from agentcorps.core.quota.foreign import ForeignUse
 from agentcorps.core.quota.ledger import rooms
 from agentcorps.core.quota_record import QuotaRecord, Scope, quota_record
 from agentcorps.core.records import Key, Now
 from agentcorps.core.room import Room
-from agentcorps.core.scaling import MIN_RUNTIME_SECONDS, replicas
+from agentcorps.core.scaling import replicas
 from agentcorps.core.statuses import Memory, pool_status
 from support.fleet import NAMESPACE, POOL, Fleet
 
@@ -94,6 +94,62 @@ def test_a_request_defaults_to_its_limit() -> None:
     assert charge_of({"containers": [{"name": "c"}]}).best_effort
 
 
+def test_pod_level_requests_and_overhead_are_charged() -> None:
+    """What the pod asks for as a whole replaces the sum of its containers; overhead is on top."""
+    spec = {
+        "containers": [_container({"cpu": "1", "memory": "1Gi"})],
+        "resources": {"requests": {"cpu": "3"}},
+        "overhead": {"memory": "64Mi"},
+    }
+    found = _charged(spec)
+    assert found["requests.cpu"] == 3 * NANO
+    assert found["requests.memory"] == amount("1088Mi")
+
+
+def test_huge_pages_and_storage_have_both_names() -> None:
+    """Ephemeral storage and huge pages are charged by their plain name and as requests."""
+    found = _charged(
+        {"containers": [_container({"ephemeral-storage": "2Gi", "hugepages-2Mi": "4Mi"})]}
+    )
+    for name in ("ephemeral-storage", "hugepages-2Mi"):
+        assert found[name] == found[f"requests.{name}"] > 0
+
+
+def test_a_request_of_zero_makes_no_quality_of_service() -> None:
+    """A pod that asks for no CPU by asking for 0 is best-effort, as the API server has it."""
+    assert charge_of({"containers": [_container({"cpu": "0"})]}).best_effort
+
+
+@pytest.mark.parametrize(
+    ("term", "crosses"),
+    [
+        ({"namespaces": ["other"]}, True),
+        ({"namespaceSelector": {}}, True),
+        ({"topologyKey": "zone"}, False),
+    ],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_affinity_across_namespaces_is_seen(
+    term: dict[str, Any], *, crosses: bool, weighted: bool
+) -> None:
+    """A quota may be about pods whose affinity looks into other namespaces."""
+    when = "preferred" if weighted else "required"
+    terms = [{"podAffinityTerm": term} if weighted else term]
+    affinity = {"podAntiAffinity": {f"{when}DuringSchedulingIgnoredDuringExecution": terms}}
+    found = charge_of({"containers": [{"name": "c"}], "affinity": affinity})
+    assert found.crosses_namespaces == crosses
+
+
+def test_what_has_ended_is_charged_as_an_object_only() -> None:
+    """Of a pod that ended, or is overdue in its deletion, only the number of objects is charged."""
+    names = [name for name, _ in CPU.ended().amounts]
+    assert names == []
+    assert [name for name, _ in Charge().ended().amounts] == [
+        "count/agents.agentcorps.dev",
+        "count/pods",
+    ]
+
+
 def test_what_is_no_quantity_is_malformed() -> None:
     """A template that no API server would take says where it is wrong."""
     with pytest.raises(Malformed, match="resources"):
@@ -124,6 +180,8 @@ def _quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any
         (Scope("PriorityClass", "NotIn", frozenset({"high"})), Charge(priority_class="low"), True),
         (Scope("PriorityClass", "DoesNotExist"), Charge(), True),
         (Scope("CrossNamespacePodAffinity"), Charge(), False),
+        (Scope("CrossNamespacePodAffinity"), Charge(crosses_namespaces=True), True),
+        (Scope("VolumeAttributesClass"), Charge(), False),
     ],
 )
 def test_scopes(scope: Scope, charge: Charge, *, inside: bool) -> None:
@@ -147,33 +205,6 @@ def test_a_quota_is_read_with_its_scopes() -> None:
 
 def _at(seconds: float) -> Now:
     return Now(seconds, seconds)
-
-
-def test_foreign_use_rises_late_and_falls_at_once() -> None:
-    """A rise counts when it has lasted, and only as far as it lasted; a fall counts at once."""
-    foreign = ForeignUse()
-    quota = QuotaRecord("q", Key("n", "q"), 1, {"pods": 99}, {})
-    seen: list[int] = []
-    moves = [(0, 2), (1, 5), (5, 4), (1 + RISE_SECONDS - 1, 9), (1 + RISE_SECONDS, 9), (20, 3)]
-    for at, used in moves:
-        quota = replace(quota, used={"pods": used + 10})
-        foreign.see(quota, Counter(pods=10), _at(at))
-        seen.append(foreign.of(quota, "pods"))
-    assert seen == [2, 2, 2, 2, 4, 3]
-    foreign.keep([])
-    assert foreign.of(quota, "pods") == 0
-
-
-@given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 20)), min_size=1, max_size=20))
-def test_foreign_use_is_never_above_what_was_seen(moves: list[tuple[float, int]]) -> None:
-    """The estimate is what was seen at some time, and no higher than what is seen now."""
-    foreign, at = ForeignUse(), 0.0
-    for pause, used in moves:
-        at += pause
-        quota = QuotaRecord("q", Key("n", "q"), 1, {"pods": 99}, {"pods": used})
-        foreign.see(quota, Counter(), _at(at))
-        assert foreign.of(quota, "pods") <= used
-        assert foreign.of(quota, "pods") in {0, *(one for _, one in moves)}
 
 
 def _fleet(pool_size: int, agents: int, quota: QuotaRecord, **fields: Any) -> Fleet:
@@ -237,7 +268,50 @@ def test_the_tightest_of_several_quotas_counts() -> None:
     other = _quota({"requests.cpu": "3"})
     fleet.state.observe_quota(QuotaRecord("q-2", Key(NAMESPACE, "r"), 1, other.hard, {}))
     fleet.state.observe_quota(QuotaRecord("q-3", Key("else", "r"), 1, {"pods": 0}, {}))
-    assert _room(fleet) == Room(20, 3, 3, "requests.cpu of ResourceQuota r")
+    assert _room(fleet) == Room(20, 3, 1, "requests.cpu of ResourceQuota r")
+
+
+def test_a_quota_of_other_pods_limits_nobody() -> None:
+    """A scope that the pool's pods are not in costs it nothing."""
+    fleet = _fleet(3, 0, _quota({"pods": "0"}, scopes=["Terminating"]))
+    assert _room(fleet)[:2] == (3, 3)
+
+
+def test_of_an_unknown_size_there_is_one_first() -> None:
+    """Before a pod of the template was admitted one is made, then as many as fit by its size."""
+    large = Charge((("pods", NANO), ("requests.cpu", 2 * NANO)), best_effort=False)
+    fleet = _fleet(20, 0, _quota({"requests.cpu": "10"}))
+    assert _room(fleet)[:3] == (20, 10, 1)
+    agent = fleet.agent("crew-0")
+    assert _room(fleet).creatable == 0
+    fleet.pod(agent, charge=large)
+    assert _room(fleet)[:3] == (20, 5, 4)
+    fleet.pod(fleet.agent("crew-1"), charge=CPU, created=fleet.now.wall + 1)
+    assert _room(fleet)[:2] == (20, 10)
+
+
+def test_what_the_quota_still_charges_is_not_free() -> None:
+    """A pod of ours is gone, and `used` does not say so yet: a creation would be refused."""
+    fleet = _fleet(3, 3, _quota({"pods": "3"}, {"pods": "3"}))
+    foreign = ForeignUse()
+    rooms(fleet.state, foreign, fleet.now)
+    fleet.state.forget_agent(Key(NAMESPACE, "crew-0"))
+    fleet.state.forget_pod(Key(NAMESPACE, "crew-0"))
+    assert rooms(fleet.state, foreign, fleet.now)[POOL][:3] == (3, 3, 0)
+    told = replace(_quota({"pods": "3"}, {"pods": "2"}), resource_version=2)
+    fleet.state.observe_quota(told)
+    assert rooms(fleet.state, foreign, fleet.now)[POOL][:3] == (3, 3, 1)
+
+
+def test_a_pod_that_ended_or_is_overdue_leaves_its_place() -> None:
+    """The API server charges neither, so neither keeps a place."""
+    fleet = _fleet(9, 3, _quota({"pods": "3"}, {"pods": "1"}))
+    fleet.change_pod(Key(NAMESPACE, "crew-0"), terminated=True)
+    stuck = fleet.now.wall - 1
+    fleet.change_pod(Key(NAMESPACE, "crew-1"), deleting=True, charged_until=stuck)
+    for number in (0, 1):
+        fleet.state.forget_agent(Key(NAMESPACE, f"crew-{number}"))
+    assert _room(fleet).creatable == 2
 
 
 def test_without_quotas_there_are_no_rooms() -> None:
@@ -264,7 +338,7 @@ def test_what_was_lent_is_taken_back_from_the_idle() -> None:
     fleet = _fleet(3, 3, _quota({}))
     fleet.task(Key(NAMESPACE, "crew-2"))
     assert _step(fleet, Room(3, 0, 0)) == []
-    fleet.seconds += MIN_RUNTIME_SECONDS
+    fleet.seconds += DEFAULT_MIN_RUNTIME_SECONDS
     drained = [Drain(Key(NAMESPACE, f"crew-{n}"), "QuotaReclaimed") for n in (1, 0)]
     assert _step(fleet, Room(3, 0, 0)) == drained
     assert _step(fleet, Room(3, 2, 0)) == drained[:1]

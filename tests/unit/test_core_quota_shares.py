@@ -44,6 +44,7 @@ def _worlds(draw: st.DrawFn) -> tuple[list[Claim], list[Line]]:
             least=draw(st.integers(0, 4)),
             priority=draw(st.integers(-1, 1)),
             weight=draw(st.integers(1, 5)),
+            useful=draw(st.none() | st.integers(0, 12)),
         )
         for number in range(draw(st.integers(0, 5)))
     ]
@@ -142,6 +143,120 @@ def test_shares_are_near_the_exact_water_fill(weights: list[int], hard: int) -> 
     for number, weight in enumerate(weights):
         exact = Fraction(hard * weight, sum(weights))
         assert abs(found[f"pool-{number}"] - exact) <= len(weights)
+
+
+def _water_fill(pools: list[tuple[int, int]], hard: int) -> list[Fraction]:
+    """Exact shares of (demand, weight): the level rises until the water is used, or all are full.
+
+    Written down from the definition, with fractions, and without any agent being whole.
+    """
+    shares = [Fraction(0)] * len(pools)
+    thirsty = {number for number, (wanted, _) in enumerate(pools) if wanted}
+    water = Fraction(hard)
+    while thirsty and water:
+        weight = sum(pools[number][1] for number in thirsty)
+        rise = min(
+            water / weight,
+            *((pools[n][0] - shares[n]) / pools[n][1] for n in thirsty),
+        )
+        for number in thirsty:
+            shares[number] += rise * pools[number][1]
+        water -= rise * weight
+        thirsty = {number for number in thirsty if shares[number] < pools[number][0]}
+    return shares
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 8)), min_size=1, max_size=6),
+    st.integers(0, 200),
+)
+def test_shares_follow_the_exact_water_fill_under_any_demand(
+    pools: list[tuple[int, int]], hard: int
+) -> None:
+    """Capped by demand and by weight, each pool is within the rounding of its exact share."""
+    claims = [
+        Claim(_key(n), wanted, (1,), weight=weight) for n, (wanted, weight) in enumerate(pools)
+    ]
+    found = _granted(claims, _pods(hard))
+    for number, exact in enumerate(_water_fill(pools, hard)):
+        assert abs(found[f"pool-{number}"] - exact) <= len(pools)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(1, 4)), min_size=1, max_size=3),
+    st.integers(100, 700),
+)
+def test_rounding_costs_little_of_a_large_quota(pools: list[tuple[int, int]], hard: int) -> None:
+    """For some hundred places and three pools the exact share is missed by two agents at most."""
+    claims = [
+        Claim(_key(n), wanted, (1,), weight=weight) for n, (wanted, weight) in enumerate(pools)
+    ]
+    found = _granted(claims, _pods(hard))
+    exact = _water_fill(pools, hard)
+    assert max(abs(found[f"pool-{n}"] - share) for n, share in enumerate(exact)) <= 2
+
+
+@given(_worlds())
+def test_a_higher_priority_is_served_as_if_it_were_alone(
+    world: tuple[list[Claim], list[Line]],
+) -> None:
+    """What pools of a lower priority ask for changes nothing for those of the highest."""
+    claims, lines = world
+    claims = [claim._replace(useful=None) for claim in claims]
+    top = max((claim.priority for claim in claims), default=0)
+    first = [claim for claim in claims if claim.priority == top]
+    found = share_out(claims, lines)
+    assert {claim.pool: found[claim.pool].agents for claim in first} == {
+        key: grant.agents for key, grant in share_out(first, lines).items()
+    }
+
+
+@given(_worlds())
+def test_everybody_gets_its_least_before_weights_decide(
+    world: tuple[list[Claim], list[Line]],
+) -> None:
+    """Where all pools of a priority have room for their least, each of them gets it."""
+    claims, lines = world
+    claims = [claim._replace(priority=0, useful=None) for claim in claims]
+    least = {claim.pool: min(claim.least, claim.wanted) for claim in claims}
+    fit = all(
+        sum(least[claim.pool] * claim.costs[number] for claim in claims) <= max(0, line.left)
+        for number, line in enumerate(lines)
+    )
+    if fit:
+        found = share_out(claims, lines)
+        assert all(found[pool].agents >= count for pool, count in least.items())
+
+
+@given(_worlds())
+def test_what_is_of_no_use_is_given_only_where_nobody_is_short(
+    world: tuple[list[Claim], list[Line]],
+) -> None:
+    """Beyond its use a pool gets places that no other pool's useful agent would fit in."""
+    claims, lines = world
+    useful = {
+        claim.pool: claim.wanted if claim.useful is None else min(claim.useful, claim.wanted)
+        for claim in claims
+    }
+    found = share_out(claims, lines)
+    first = share_out([claim._replace(wanted=useful[claim.pool]) for claim in claims], lines)
+    for claim in claims:
+        assert found[claim.pool].agents >= first[claim.pool].agents
+    beyond = any(found[claim.pool].agents > useful[claim.pool] for claim in claims)
+    if beyond:
+        assert all(
+            first[claim.pool].agents == useful[claim.pool]
+            or fits(claim.costs, _left(claims, lines), 1) == 0
+            for claim in claims
+        )
+
+
+def _left(claims: list[Claim], lines: list[Line]) -> list[int]:
+    found = share_out(claims, lines)
+    return [
+        line.left - sum(found[claim.pool].agents * claim.costs[number] for claim in claims)
+        for number, line in enumerate(lines)
+    ]
 
 
 def test_weights_one_two_four() -> None:

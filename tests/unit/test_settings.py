@@ -27,6 +27,7 @@ def test_defaults() -> None:
     assert settings.lease_seconds == 15
     assert (settings.renew_seconds, settings.retry_seconds) == (10, 2)
     assert settings.aging_seconds == 60
+    assert (settings.min_runtime_seconds, settings.unschedulable_seconds) == (60, 300)
     assert settings.pod_ip == ""
     assert settings.identity
 

@@ -1,5 +1,6 @@
 """The AgentPool: a replicated group of equal agents."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, Strict
@@ -59,6 +60,13 @@ class PoolTasks(ApiModel):
     )
 
 
+class Preemption(StrEnum):
+    """What a pool that lacks agents of its share may have done to those of others at work."""
+
+    NEVER = "Never"
+    DRAIN = "Drain"
+
+
 class QuotaShare(ApiModel):
     """How the pool shares the namespace's ResourceQuotas with the other pools in it."""
 
@@ -74,6 +82,12 @@ class QuotaShare(ApiModel):
         le=1000,
         description="Share among the pools of the same priority: with 2 a pool gets twice what a"
         " pool with 1 gets. What one does not need, the others get.",
+    )
+    preemption: Annotated[Preemption, Strict(strict=False)] = Field(
+        default=Preemption.NEVER,
+        description="What happens while this pool has fewer agents than its share, and others more"
+        " than theirs: idle agents of the others give their places back in any case; with Drain"
+        " those at work are drained, too. None is ever killed for it.",
     )
 
 

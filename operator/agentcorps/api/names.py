@@ -14,6 +14,8 @@ MAX_MESSAGE_LENGTH: Final = 1024
 """Characters of a `message` in a status; `clip_message` cuts to it."""
 
 DEFAULT_AGING_SECONDS: Final = 60.0
+DEFAULT_MIN_RUNTIME_SECONDS: Final = 60.0
+DEFAULT_UNSCHEDULABLE_SECONDS: Final = 300.0
 """Seconds of waiting that are worth one step of a Task's priority, unless the operator is set
 otherwise."""
 

@@ -30,6 +30,7 @@ class LimitedBy(StrEnum):
     NONE = "None"
     MAX_REPLICAS = "MaxReplicas"
     QUOTA = "Quota"
+    CAPACITY = "Capacity"
     BEHAVIOR = "Behavior"
     PAUSED = "Paused"
 

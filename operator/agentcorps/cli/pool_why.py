@@ -29,7 +29,8 @@ DECISIONS = (
 _LIMITS = {
     LimitedBy.MAX_REPLICAS: "scaling.maxReplicas",
     LimitedBy.BEHAVIOR: "scaling.behavior.scaleUp, for now",
-    LimitedBy.QUOTA: "the namespace's ResourceQuota: see the condition QuotaLimited",
+    LimitedBy.QUOTA: "the namespace's ResourceQuota",
+    LimitedBy.CAPACITY: "the cluster's capacity: pods wait for a node; see the condition Stalled",
     LimitedBy.PAUSED: "a pause: see the fields of spec.scaling that begin with paused",
 }
 
@@ -67,14 +68,7 @@ def explain(pool: Object) -> Object:
     """Return what the status of a pool tells of its number of agents."""
     status, metadata = status_of(pool), pool["metadata"]
     scaling = pool["spec"].get("scaling")
-    active: Object = next(
-        (
-            condition
-            for condition in status.get("conditions", [])
-            if condition.get("type") == ConditionType.SCALING_ACTIVE
-        ),
-        {},
-    )
+    active = _condition(status, ConditionType.SCALING_ACTIVE)
     return {
         "namespace": metadata["namespace"],
         "name": metadata["name"],
@@ -84,11 +78,21 @@ def explain(pool: Object) -> Object:
         "queued": status.get("queuedTasks", 0),
         "scales": "itself" if scaling else "by spec.replicas",
         "limitedBy": status.get("limitedBy", LimitedBy.NONE.value),
-        "active": {key: active[key] for key in ("status", "reason", "message") if key in active},
+        "granted": status.get("grantedReplicas"),
+        "active": active,
+        "quota": _condition(status, ConditionType.QUOTA_LIMITED),
+        "stalled": _condition(status, ConditionType.STALLED),
         "demands": status.get("demands", []),
         "decisions": status.get("decisions", []),
         "behindGeneration": status.get("observedGeneration", -1) < metadata["generation"],
     }
+
+
+def _condition(status: Object, kind: ConditionType) -> Object:
+    """Return what a condition says; nothing where there is none."""
+    found = (one for one in status.get("conditions", []) if one.get("type") == kind)
+    told: Object = next(found, {})
+    return {key: told[key] for key in ("status", "reason", "message") if key in told}
 
 
 def show(answer: Object, *, color: bool) -> None:
@@ -97,6 +101,7 @@ def show(answer: Object, *, color: bool) -> None:
         f"{answer['name']} is to have {answer['target']} agents: {answer['ready']} ready,"
         f" {answer['busy']} of them busy; {answer['queued']} queued Tasks"
     )
+    _show_limits(answer)
     if answer["scales"] == "itself":
         _show_scaling(answer, color=color)
     else:
@@ -108,10 +113,17 @@ def show(answer: Object, *, color: bool) -> None:
         emit(f"operator: {operator['state']}: {operator['message']}")
 
 
-def _show_scaling(answer: Object, *, color: bool) -> None:
+def _show_limits(answer: Object) -> None:
     limit = _LIMITS.get(answer["limitedBy"])
     if limit is not None:
         emit(f"limited by: {limit}")
+    for name in ("quota", "stalled"):
+        told = answer[name]
+        if told.get("status") == "True" and told.get("message"):
+            emit(f"{name}: {told['message']}")
+
+
+def _show_scaling(answer: Object, *, color: bool) -> None:
     active = answer["active"]
     if active.get("status") == "False":
         hindrance = "not scaling" if active["reason"] == "Paused" else "hindered"

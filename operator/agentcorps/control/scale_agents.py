@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 from agentcorps.control.loop import soonest
 from agentcorps.core import scaling
 from agentcorps.core.actions import CreateAgent
-from agentcorps.core.quota.foreign import ForeignUse
-from agentcorps.core.quota.ledger import rooms
 from agentcorps.core.room import is_limited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from agentcorps.control.basis import Basis
     from agentcorps.control.fleet_writes import FleetApplier
+    from agentcorps.control.resource_pool import ResourcePool
     from agentcorps.core.actions import DeleteAgent, Drain
     from agentcorps.core.records import Key, Now
     from agentcorps.core.room import Room
@@ -29,21 +28,17 @@ MAX_CREATED_AT_A_TIME: Final = 32
 class ScaleAgents:
     """One step over the pools that changed, or are on their way to what they should be."""
 
-    def __init__(
-        self, basis: Basis, applier: FleetApplier, shares_changed: Callable[[], None]
-    ) -> None:
-        """``shares_changed`` is told when the quotas leave other numbers to the pools."""
+    def __init__(self, basis: Basis, applier: FleetApplier, resource_pool: ResourcePool) -> None:
         self._state, self._remembered, self._clock = basis
         self._applier = applier
         self._changed = self._state.news.of_pools()
         self._moving: set[Key] = set()
-        self._shares_changed = shares_changed
-        self._foreign = ForeignUse()
+        self._resource_pool = resource_pool
 
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until a drain or a rest is over."""
         now = self._clock.now()
-        shares = self._share_out(now)
+        shares = self._resource_pool.share_out(now)
         self._moving.update(self._changed.take_due(now.monotonic))
         others, created = self._decide(now, shares)
         await self._applier.carry_out([*others, *created[:MAX_CREATED_AT_A_TIME]])
@@ -55,7 +50,9 @@ class ScaleAgents:
             if is_limited(shares.get(key)) or not scaling.at_rest(state, key)
         }
         agents = (agent for key in self._moving for agent in state.agents_of(key))
-        due = scaling.next_due(state, now, agents)
+        due = soonest(
+            scaling.next_due(state, now, agents), self._resource_pool.next_due(now, self._moving)
+        )
         return soonest(
             0.0 if len(created) > MAX_CREATED_AT_A_TIME else None,
             self._remembered.pools.next_due(now.monotonic),
@@ -69,10 +66,11 @@ class ScaleAgents:
         """Return what is to be done, and whom to create: of each pool one, and so on in turn."""
         others: list[Drain | DeleteAgent] = []
         creations: list[list[CreateAgent]] = []
-        first_hello = self._remembered.first_hello
+        first_hello, rules = self._remembered.first_hello, self._resource_pool.rules
         for key in sorted(self._moving):
             created: list[CreateAgent] = []
-            for action in scaling.replicas(self._state, key, now, first_hello, shares.get(key)):
+            room = shares.get(key)
+            for action in scaling.replicas(self._state, key, now, first_hello, room, rules):
                 if not isinstance(action, CreateAgent):
                     others.append(action)
                 elif not self._rests(key, now):
@@ -80,17 +78,6 @@ class ScaleAgents:
             creations.append(created)
         turns = zip_longest(*creations)
         return others, [action for turn in turns for action in turn if action is not None]
-
-    def _share_out(self, now: Now) -> Mapping[Key, Room]:
-        """Work out what the quotas leave to each pool, and have those looked at that it changes."""
-        before, after = self._remembered.rooms, rooms(self._state, self._foreign, now)
-        self._remembered.rooms = after
-        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-        for key in changed:
-            self._state.news.pool(key)
-        if changed:
-            self._shares_changed()
-        return after
 
     def _rests(self, key: Key, now: Now) -> bool:
         """Whether the next agent of a pool is made later: the last could not be, or was no good."""

@@ -15,19 +15,33 @@ from agentcorps.core.fields import Malformed, entries, section
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_OBJECTS: Final = frozenset({"count/agents.agentcorps.dev", "count/pods"})
+"""What is charged for as long as there is an object. Each pod of ours has an Agent."""
+_PER_POD: Final = _OBJECTS | {"pods"}
+_AFFINITIES: Final = ("podAffinity", "podAntiAffinity")
 _DECIDES_QOS: Final = frozenset({"cpu", "memory"})
 
 
 class Charge(NamedTuple):
     """The size of a pod. Equal pods have equal charges, so that many are counted as one."""
 
-    amounts: tuple[tuple[str, int], ...] = (("count/pods", NANO), ("pods", NANO))
+    amounts: tuple[tuple[str, int], ...] = (
+        ("count/agents.agentcorps.dev", NANO),
+        ("count/pods", NANO),
+        ("pods", NANO),
+    )
     """Amount by the name that it has in a quota, such as ``requests.cpu``; in order."""
     best_effort: bool = True
     """It asks for neither CPU nor memory."""
     terminating: bool = False
     """It has an ``activeDeadlineSeconds``."""
     priority_class: str = ""
+    crosses_namespaces: bool = False
+    """Its affinity looks at pods of other namespaces."""
+
+    def ended(self) -> Charge:
+        """Return what is charged once the pod has ended, or is overdue: the object alone."""
+        return self._replace(amounts=tuple(one for one in self.amounts if one[0] in _OBJECTS))
 
 
 JUST_A_POD: Final = Charge()
@@ -46,7 +60,7 @@ def charge_of(spec: Mapping[str, Any]) -> Charge:
     limits = _effective(spec, "limits")
     # The API server has a request default to its limit, container by container.
     requests = _effective(spec, "requests")
-    charged = Counter({"pods": NANO, "count/pods": NANO})
+    charged = Counter(dict.fromkeys(_PER_POD, NANO))
     for name, value in requests.items():
         charged[f"requests.{name}"] += value
         if "/" not in name:
@@ -58,6 +72,23 @@ def charge_of(spec: Mapping[str, Any]) -> Charge:
         best_effort=not _DECIDES_QOS & (requests.keys() | limits.keys()),
         terminating=spec.get("activeDeadlineSeconds") is not None,
         priority_class=str(spec.get("priorityClassName") or ""),
+        crosses_namespaces=any(_crosses_namespaces(spec, name) for name in _AFFINITIES),
+    )
+
+
+def is_per_pod(resource: str) -> bool:
+    """Tell whether each pod takes one of a resource, whatever it asks for."""
+    return resource in _PER_POD
+
+
+def _crosses_namespaces(spec: Mapping[str, Any], name: str) -> bool:
+    path = f"spec.affinity.{name}"
+    affinity = section(section(spec, "affinity", "spec.affinity"), name, path)
+    required = entries(affinity, "requiredDuringSchedulingIgnoredDuringExecution", path)
+    weighted = entries(affinity, "preferredDuringSchedulingIgnoredDuringExecution", path)
+    terms = [*required, *(section(one, "podAffinityTerm", path) for one in weighted)]
+    return any(
+        term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms
     )
 
 

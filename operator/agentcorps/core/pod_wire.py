@@ -49,6 +49,7 @@ def pod_record(obj: Mapping[str, Any]) -> PodRecord:
     phase = text(status, "phase", "status.phase", "")
     waiting = _waiting(status, containers)
     died = _exit(metadata, status)
+    delete_by = moment(metadata, "deletionTimestamp", "metadata.deletionTimestamp")
     spec = section(obj, "spec", "spec")
     return PodRecord(
         uid=identity.uid,
@@ -71,10 +72,16 @@ def pod_record(obj: Mapping[str, Any]) -> PodRecord:
         waiting_message=clip_message(waiting[1]),
         template_hash=text(labels, LABEL_TEMPLATE_HASH, "metadata.labels", ""),
         disruption=_disruption(status),
-        delete_by=moment(metadata, "deletionTimestamp", "metadata.deletionTimestamp"),
+        delete_by=delete_by,
+        charged_until=None if delete_by is None else delete_by + _grace(metadata),
         exited_at=None if died is None else died.at,
         exit_cause="" if died is None else died.cause,
     )
+
+
+def _grace(metadata: Mapping[str, Any]) -> int:
+    path = "metadata.deletionGracePeriodSeconds"
+    return whole(metadata, "deletionGracePeriodSeconds", path, 0)
 
 
 def _disruption(status: Mapping[str, Any]) -> str:
@@ -91,8 +98,7 @@ def _exit(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> _Exit | Non
     """The last death of a container, unless the pod's deletion was the cause."""
     asked = moment(metadata, "deletionTimestamp", "metadata.deletionTimestamp")
     if asked is not None:  # the API server puts the grace period on top of the moment of asking
-        path = "metadata.deletionGracePeriodSeconds"
-        asked -= whole(metadata, "deletionGracePeriodSeconds", path, 0)
+        asked -= _grace(metadata)
     deaths = [
         death
         for container in entries(status, "containerStatuses", "status.containerStatuses")

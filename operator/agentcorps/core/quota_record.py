@@ -26,19 +26,15 @@ class Scope:
 
     def takes(self, charge: Charge) -> bool:
         """Tell whether a pod is in it; a scope that is not about pods of agents has none."""
-        match self.name:
-            case "BestEffort":
-                return charge.best_effort
-            case "NotBestEffort":
-                return not charge.best_effort
-            case "Terminating":
-                return charge.terminating
-            case "NotTerminating":
-                return not charge.terminating
-            case "PriorityClass":
-                return self._has(charge.priority_class)
-            case _:
-                return False
+        inside = {
+            "BestEffort": charge.best_effort,
+            "NotBestEffort": not charge.best_effort,
+            "Terminating": charge.terminating,
+            "NotTerminating": not charge.terminating,
+            "CrossNamespacePodAffinity": charge.crosses_namespaces,
+            "PriorityClass": self._has(charge.priority_class),
+        }
+        return inside.get(self.name, False)
 
     def _has(self, value: str) -> bool:
         match self.operator:
@@ -63,6 +59,10 @@ class QuotaRecord:
     """What the quota controller enforces now; what the spec says until it has."""
     used: Mapping[str, int]
     scopes: tuple[Scope, ...] = ()
+
+    def left(self, resource: str) -> int:
+        """Return how much of a resource nothing uses, as the quota itself says."""
+        return self.hard[resource] - self.used.get(resource, 0)
 
     def costs(self, charge: Charge) -> Mapping[str, int]:
         """Return what a pod takes of each resource of this quota; empty if it is none of its."""

@@ -266,6 +266,8 @@ class PoolRecord:
     """What a pod of its template takes of a quota, without what admission adds to it."""
     quota_priority: int = 0
     quota_weight: int = 1
+    quota_preempts: bool = False
+    """Agents at work of others are drained for its share."""
     deleting: bool = False
     invalid: str = ""
     status: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -318,6 +320,8 @@ class PodRecord:
     """What it takes of its namespace's quotas."""
     delete_by: float | None = None
     """Until when it should be gone, its grace period included; None while it is not deleted."""
+    charged_until: float | None = None
+    """Until when a pod that is being deleted is charged to quotas; None while it is not."""
     exit_cause: str = ""
     """How it died, such as ``OOMKilled (exit code 137)``."""
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Final
 from agentcorps.api.names import agent_name, agent_number
 from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.assessment import Standing, assess, own_pod
+from agentcorps.core.membership import is_active, is_own
+from agentcorps.core.quota.reclaim import given_back
+from agentcorps.core.quota.rules import DEFAULT_RULES
 from agentcorps.core.records import Key
 from agentcorps.core.rollout import outdated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from agentcorps.core.quota.rules import SharingRules
     from agentcorps.core.records import AgentRecord, Now, PodRecord, PoolRecord
     from agentcorps.core.room import Room
     from agentcorps.core.state import State
@@ -25,9 +29,6 @@ DEFAULT_DRAIN_SECONDS: Final = 300
 OVERDUE_SECONDS: Final = 60.0
 """How long after its grace period a pod may still be there before it is taken to be stuck: on a
 node out of reach, or held by a finalizer. Unmounting may take a kubelet that long."""
-MIN_RUNTIME_SECONDS: Final = 60.0
-"""Age of an agent from which on its place in the quota may be given to another pool: a demand that
-swings must not have pods made and deleted all the time."""
 SPARE_REPLACEMENTS: Final = 10
 """How many more pods of a pool than it has replicas may be stuck before they are not replaced."""
 
@@ -38,6 +39,7 @@ def replicas(
     now: Now,
     first_hello: float | None = None,
     room: Room | None = None,
+    rules: SharingRules = DEFAULT_RULES,
 ) -> list[CreateAgent | Drain | DeleteAgent]:
     """Bring the number of a pool's agents to its target (see `targets`).
 
@@ -59,6 +61,7 @@ def replicas(
         now: This instant.
         first_hello: When (monotonic) this leader received its first hello; None before.
         room: What the quotas of the namespace leave to the pool; None where there are none.
+        rules: For how long its agents may keep what is another pool's share.
     """
     pool = state.pools.get(pool_key)
     agents = state.agents_of(pool_key)
@@ -69,12 +72,16 @@ def replicas(
     actions += unfit
     leaving = {drain.agent for drain in unfit}
     active = [a for a in agents if is_active(a, pool) and a.key not in leaving]
-    held = sum(agent.quarantined and _is_own(agent, pool) for agent in agents)
+    held = sum(agent.quarantined and is_own(agent, pool) for agent in agents)
 
     def worth(agent: AgentRecord) -> Worth:
         return _worth(state, agent, now, first_hello)
 
-    steps = _to_number(state, pool, active, held, worth, now, room)
+    def giving_back(surplus: int) -> list[Drain]:
+        at_work = 0 if room is None else room.preempted
+        return given_back(state, sorted(active, key=worth), now, rules, surplus, at_work)
+
+    steps = _to_number(state, pool, active, held, worth, room, giving_back)
     if steps is None:
         old = outdated(state, pool, active, now, first_hello, worth)
         steps = [Drain(agent.key, "Outdated") for agent in old]
@@ -95,7 +102,7 @@ def _unfit(
     sick = (
         agent.key
         for agent in agents
-        if agent.quarantined and _is_own(agent, pool) and agent.draining_since is None
+        if agent.quarantined and is_own(agent, pool) and agent.draining_since is None
     )
     return [
         *(Drain(key, "PodStuckTerminating") for key in sorted(stranded)),
@@ -109,13 +116,13 @@ def _to_number(
     active: Sequence[AgentRecord],
     held: int,
     worth: Callable[[AgentRecord], Worth],
-    now: Now,
     room: Room | None,
-) -> list[CreateAgent | Drain] | None:
+    giving_back: Callable[[int], Sequence[Drain]],
+) -> Sequence[CreateAgent | Drain] | None:
     """Return the steps to the number of agents; None when there are as many as there should be.
 
-    Where the quotas of the namespace leave less than the pool wants, it keeps to that; of what it
-    has too much, idle agents are drained, and busy ones stay for as long as they work.
+    Where the quotas of the namespace leave less than the pool wants, it keeps to that; what it has
+    too much it gives back (see `given_back`).
 
     Args:
         state: What was observed.
@@ -123,8 +130,8 @@ def _to_number(
         active: Its agents that stay.
         held: Places that those in quarantine hold until they are gone: no pod beyond the target.
         worth: Sort key: the agent that is missed least comes first.
-        now: This instant.
         room: What the quotas of the namespace leave to the pool; None where there are none.
+        giving_back: Names the agents to drain of so many that are beyond the share.
     """
     target = state.targets.decided(pool)
     wanted = len(active) if target is None else target
@@ -133,8 +140,7 @@ def _to_number(
         surplus = sorted(active, key=worth)[: len(active) - wanted]
         return [Drain(agent.key, "ScaledDown") for agent in surplus]
     if len(active) > share:
-        lent = _idle(state, sorted(active, key=worth), now)
-        return [Drain(agent.key, "QuotaReclaimed") for agent in lent[: len(active) - share]]
+        return giving_back(len(active) - share)
     if len(active) < share:
         missing = max(0, share - len(active) - held)
         missing = missing if room is None else min(missing, room.creatable)
@@ -153,7 +159,7 @@ def at_rest(state: State, pool_key: Key) -> bool:
         return False
     if pool is None or pool.deleting or pool.invalid:
         return True
-    own = [agent for agent in agents if _is_own(agent, pool)]
+    own = [agent for agent in agents if is_own(agent, pool)]
     if any((pod := own_pod(state, agent)) is not None and pod.deleting for agent in own):
         return False
     return state.targets.decided(pool) in {None, len(own)} and not any(
@@ -196,25 +202,6 @@ def drain_seconds(state: State, agent: AgentRecord) -> int:
     return pool.drain_timeout_seconds
 
 
-def is_active(agent: AgentRecord, pool: PoolRecord) -> bool:
-    """Tell whether an agent counts toward its pool's target: it is the pool's own, and stays."""
-    return _is_own(agent, pool) and not agent.quarantined and agent.draining_since is None
-
-
-def _is_own(agent: AgentRecord, pool: PoolRecord) -> bool:
-    return agent.pool_uid == pool.uid and not agent.deleting
-
-
-def _idle(state: State, agents: Iterable[AgentRecord], now: Now) -> list[AgentRecord]:
-    """Return the agents that others may have the place of: they do nothing, and did for a while."""
-    return [
-        agent
-        for agent in agents
-        if not state.bound_to(agent.key)
-        if own_pod(state, agent) is None or now.wall >= agent.created + MIN_RUNTIME_SECONDS
-    ]
-
-
 def _stranded(
     state: State, pool: PoolRecord, agents: Iterable[AgentRecord], now: Now
 ) -> frozenset[Key]:
@@ -222,7 +209,7 @@ def _stranded(
     found = [
         agent.key
         for agent in agents
-        if _is_own(agent, pool) and agent.draining_since is None
+        if is_own(agent, pool) and agent.draining_since is None
         if (pod := own_pod(state, agent)) is not None and _is_stuck(pod, now)
     ]
     if not found:

@@ -12,8 +12,8 @@ from agentcorps.api.scaling import LimitedBy
 from agentcorps.core import conditions
 from agentcorps.core.assessment import Assessment, Standing, assess, own_pod, own_session
 from agentcorps.core.conditions import DRAINING, Verdict
+from agentcorps.core.membership import is_active
 from agentcorps.core.quarantine import quarantine
-from agentcorps.core.scaling import is_active
 from agentcorps.core.scaling_status import Scaled, StatusPart, scaling_status
 
 if TYPE_CHECKING:
@@ -236,17 +236,19 @@ def pool_status(
     views = {agent.key: seen.get(agent.key) or view(state, agent, now, memory) for agent in agents}
     mark = conditions.stamp(pool.status, pool.generation, now.wall)
     target, room = state.targets.of(pool), memory.rooms.get(key)
-    limit = None if room is None else _quota_limit(room)
+    limit = None if room is None or not room.by_quota else _quota_limit(room)
     refusal, rest = memory.refused_agents.get(key), memory.resting_agents.get(pool.edition)
     verdict = _pool_verdict(pool, target, agents, views, refusal, rest, limit)
     scaled = scaling_status(pool, memory.scaled.get(pool.uid), mark)
     quotas = StatusPart({}, []) if limit is None else _quota_status(limit, mark)
+    full = room is not None and room.unschedulable > 0
     return {
         "observedGeneration": pool.generation,
         **_numbers(pool, agents, views),
         "targetReplicas": target,
         **scaled.fields,
         **quotas.fields,
+        **({"limitedBy": LimitedBy.CAPACITY.value} if full else {}),
         "queuedTasks": state.queued(key),
         "runningTasks": state.running(key),
         "selector": selector(key.name),
@@ -287,9 +289,11 @@ class _Limit(NamedTuple):
 
 def _quota_limit(room: Room) -> _Limit:
     """Return whether the namespace's quotas keep a pool from its number, and which."""
-    if room.granted >= room.wanted:
+    if not room.short_of:
         return _Limit(room.granted, "WithinQuota", "", holds=False)
     message = f"its share is {room.granted} of {room.wanted} agents, by {room.short_of}"
+    if room.unstarted:
+        message += f"; {room.unstarted} of them do not start, and leave their places to others"
     return _Limit(room.granted, "ShareExhausted", message, holds=True)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.agent import AgentSpec
-from agentcorps.api.agentpool import AgentPoolSpec
+from agentcorps.api.agentpool import AgentPoolSpec, Preemption
 from agentcorps.api.kinds import AGENT_POOL
 from agentcorps.api.meta import AgentPhase, ConditionStatus, ConditionType, TaskPhase
 from agentcorps.api.names import clip_message, encoded_size
@@ -323,6 +323,7 @@ def _pool_spec(obj: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         "charge": charge,
         "quota_priority": spec.quota.priority,
         "quota_weight": spec.quota.weight,
+        "quota_preempts": spec.quota.preemption is Preemption.DRAIN,
     }, ""
 
 
@@ -337,4 +338,5 @@ def _unusable_pool() -> dict[str, Any]:
         "charge": JUST_A_POD,
         "quota_priority": 0,
         "quota_weight": 1,
+        "quota_preempts": False,
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agentcorps.core.membership import is_active
 from agentcorps.core.metric_sources import sources
-from agentcorps.core.scaling import is_active
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,156 +7,196 @@ its pod's place: it is made before the pod, and bears the pod's name.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentcorps.core.assessment import own_pod
-from agentcorps.core.quota.shares import Claim, Line, fits, share_out
+from agentcorps.core.membership import is_active
+from agentcorps.core.quota.books import Books
+from agentcorps.core.quota.reclaim import Claimant, Lender, is_ripe, preempted
+from agentcorps.core.quota.rules import DEFAULT_RULES
+from agentcorps.core.quota.shares import Claim, fits, share_out
+from agentcorps.core.quota.unstarted import Unstarted, unstarted
 from agentcorps.core.room import Room
-from agentcorps.core.scaling import is_active
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from agentcorps.core.charge import Charge
     from agentcorps.core.quota.foreign import ForeignUse
+    from agentcorps.core.quota.rules import SharingRules
+    from agentcorps.core.quota.shares import Grant
     from agentcorps.core.quota_record import QuotaRecord
-    from agentcorps.core.records import Key, Now, PodRecord, PoolRecord
+    from agentcorps.core.records import AgentRecord, Key, Now, PoolRecord
     from agentcorps.core.state import State
 
 
-def rooms(state: State, foreign: ForeignUse, now: Now) -> dict[Key, Room]:
-    """Return the room of each pool that lives in a namespace with a ResourceQuota.
+def rooms(
+    state: State,
+    foreign: ForeignUse,
+    now: Now,
+    rules: SharingRules = DEFAULT_RULES,
+    refused: Collection[Key] = (),
+) -> dict[Key, Room]:
+    """Return the room of each pool that has less than all: by a ResourceQuota, or by itself.
+
+    Pools without a quota are in it only while agents of theirs do not start.
 
     Args:
         state: What was observed.
         foreign: What others use; it is brought up to date.
         now: This instant.
+        rules: How long is long enough.
+        refused: Agents whose pods the API server would not take.
     """
-    by_namespace: dict[str, list[QuotaRecord]] = {}
+    quotas: dict[str, list[QuotaRecord]] = {}
     for quota in sorted(state.quotas.values(), key=lambda one: one.key):
-        by_namespace.setdefault(quota.key.namespace, []).append(quota)
+        quotas.setdefault(quota.key.namespace, []).append(quota)
     foreign.keep({quota.uid for quota in state.quotas.values()})
+    members: dict[str, list[_Member]] = {}
+    for pool in state.pools.values():
+        if not (pool.invalid or pool.deleting):
+            member = _member(state, pool, now, rules, refused)
+            members.setdefault(pool.key.namespace, []).append(member)
     found: dict[Key, Room] = {}
-    for namespace, quotas in by_namespace.items():
-        found |= _Namespace(state, namespace, quotas, foreign, now).rooms()
+    for namespace, pools in members.items():
+        if namespace in quotas:
+            books = Books(state, namespace, quotas[namespace], foreign, now)
+            found |= _Namespace(state, books, pools, now, rules).rooms()
+        else:
+            found |= {one.pool.key: _free(one) for one in pools if one.start.given_up}
     return found
 
 
+class _Member(NamedTuple):
+    """A pool among others."""
+
+    pool: PoolRecord
+    target: int
+    active: tuple[AgentRecord, ...]
+    start: Unstarted
+
+
+def _member(
+    state: State, pool: PoolRecord, now: Now, rules: SharingRules, refused: Collection[Key]
+) -> _Member:
+    active = tuple(agent for agent in state.agents_of(pool.key) if is_active(agent, pool))
+    start = unstarted(state, pool, active, now, rules, refused)
+    return _Member(pool, state.targets.of(pool), active, start)
+
+
+def _free(member: _Member) -> Room:
+    """Return the room of a pool that no quota limits."""
+    kept = member.start.kept(member.target)
+    return Room(
+        wanted=member.target,
+        granted=kept,
+        creatable=max(0, kept - len(member.active)),
+        unstarted=member.start.given_up,
+        unschedulable=member.start.unschedulable,
+        by_quota=False,
+    )
+
+
 class _Namespace:
-    """One namespace: its quotas, and what of them our pods take."""
+    """One namespace with quotas, and the pools that share them."""
 
     def __init__(
         self,
         state: State,
-        namespace: str,
-        quotas: Sequence[QuotaRecord],
-        foreign: ForeignUse,
+        books: Books,
+        members: Sequence[_Member],
         now: Now,
+        rules: SharingRules,
     ) -> None:
         self._state = state
-        self._quotas = quotas
-        self._pods = [
-            pod
-            for pod in state.pods.values()
-            if pod.key.namespace == namespace and not pod.terminated
-        ]
-        self._pools = [
-            pool
-            for pool in state.pools.values()
-            if pool.key.namespace == namespace and not (pool.invalid or pool.deleting)
-        ]
-        self._sizes = {pool.key: self._size(pool) for pool in self._pools}
-        own = Counter(pod.charge for pod in self._pods)
-        for quota in quotas:
-            foreign.see(quota, _total(quota, own), now)
-        self._hard = {
-            (quota.uid, resource): quota.hard[resource] - foreign.of(quota, resource)
-            for quota in quotas
-            for resource in quota.hard
-        }
+        self._books = books
+        self._members = sorted(members, key=lambda one: (-one.pool.quota_priority, one.pool.key))
+        self._now = now
+        self._rules = rules
+        self._sizes = {one.pool.key: books.size(one.pool, one.active) for one in members}
 
     def rooms(self) -> dict[Key, Room]:
         """Return the room of each pool."""
-        state = self._state
-        strangers = Counter(pod.charge for pod in self._pods if not self._is_shared(pod))
-        lines = self._lines(strangers)
-        claims = [
-            Claim(
-                pool.key,
-                state.targets.of(pool),
-                self._costs(self._sizes[pool.key]),
-                least=0 if pool.scaling is None else pool.scaling.min_replicas,
-                priority=pool.quota_priority,
-                weight=pool.quota_weight,
-            )
-            for pool in self._pools
-        ]
-        grants = share_out(claims, lines)
-        creatable = self._creatable(claims, {key: grant.agents for key, grant in grants.items()})
+        grants = share_out(self._claims(), self._books.shared_lines(self._sizes.keys()))
+        creatable = self._creatable(grants)
+        victims = self._preempted(grants)
         return {
-            claim.pool: Room(
-                claim.wanted,
-                grants[claim.pool].agents,
-                creatable[claim.pool],
-                grants[claim.pool].short_of,
+            one.pool.key: Room(
+                one.target,
+                grants[one.pool.key].agents,
+                creatable[one.pool.key],
+                grants[one.pool.key].short_of,
+                preempted=victims.get(one.pool.key, 0),
+                unstarted=one.start.given_up,
+                unschedulable=one.start.unschedulable,
             )
-            for claim in claims
+            for one in self._members
         }
 
-    def _creatable(self, claims: Iterable[Claim], grants: Mapping[Key, int]) -> dict[Key, int]:
-        """Return how many agents fit beside all pods that are there, and those about to be."""
-        taken = Counter(pod.charge for pod in self._pods)
-        active: dict[Key, int] = {}
-        for pool in self._pools:
-            agents = [a for a in self._state.agents_of(pool.key) if is_active(a, pool)]
-            active[pool.key] = len(agents)
-            taken[self._sizes[pool.key]] += sum(own_pod(self._state, a) is None for a in agents)
-        left = [line.left for line in self._lines(taken)]
-        found: dict[Key, int] = {}
-        for claim in claims:
-            missing = max(0, grants[claim.pool] - active[claim.pool])
-            found[claim.pool] = count = fits(claim.costs, left, missing)
-            left = [free - cost * count for free, cost in zip(left, claim.costs, strict=True)]
-        return found
-
-    def _lines(self, taken: Mapping[Charge, int]) -> list[Line]:
-        """Return what others, and these pods of ours, leave of each quota."""
+    def _claims(self) -> list[Claim]:
         return [
-            Line(
-                f"{resource} of ResourceQuota {quota.key.name}",
-                quota.hard[resource],
-                self._hard[quota.uid, resource] - total.get(resource, 0),
+            Claim(
+                one.pool.key,
+                one.start.kept(one.target),
+                self._books.costs(self._sizes[one.pool.key].charge),
+                least=0 if one.pool.scaling is None else one.pool.scaling.min_replicas,
+                priority=one.pool.quota_priority,
+                weight=one.pool.quota_weight,
+                useful=one.start.useful(one.target),
             )
-            for quota in self._quotas
-            for total in (_total(quota, taken),)
-            for resource in quota.hard
+            for one in self._members
         ]
 
-    def _costs(self, size: Charge) -> tuple[int, ...]:
-        return tuple(
-            costs.get(resource, 0)
-            for quota in self._quotas
-            for costs in (quota.costs(size),)
-            for resource in quota.hard
-        )
+    def _creatable(self, grants: Mapping[Key, Grant]) -> dict[Key, int]:
+        """Return how many agents fit beside all pods that are there, and those about to be.
 
-    def _is_shared(self, pod: PodRecord) -> bool:
-        """Tell whether a pod is a pool's own, or about to leave its place to one."""
-        agent = self._state.agents.get(pod.key)
-        return pod.deleting or (agent is not None and agent.pool_key in self._sizes)
+        Of a size that is not known yet there is one at a time: once it is admitted, it is known.
+        """
+        left = self._books.free(self._reserved())
+        found: dict[Key, int] = {}
+        for one in self._members:
+            size = self._sizes[one.pool.key]
+            missing = max(0, grants[one.pool.key].agents - len(one.active))
+            if not size.is_known:
+                missing = min(missing, 0 if one.active else 1)
+            costs = self._books.costs(size.charge)
+            found[one.pool.key] = count = fits(costs, left, missing)
+            left = [free - cost * count for free, cost in zip(left, costs, strict=True)]
+        return found
 
-    def _size(self, pool: PoolRecord) -> Charge:
-        """Return what a pod of a pool takes: as admitted, if one was, else by its template."""
-        for agent in self._state.agents_of(pool.key):
-            pod = own_pod(self._state, agent)
-            if pod is not None and pod.template_hash == pool.template_hash:
-                return pod.charge
-        return pool.charge
+    def _reserved(self) -> Counter[Charge]:
+        reserved: Counter[Charge] = Counter()
+        for one in self._members:
+            lacking = sum(own_pod(self._state, agent) is None for agent in one.active)
+            reserved[self._sizes[one.pool.key].charge] += lacking
+        return reserved
 
-
-def _total(quota: QuotaRecord, pods: Mapping[Charge, int]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for charge, count in pods.items():
-        for resource, cost in quota.costs(charge).items():
-            total[resource] += cost * count
-    return total
+    def _preempted(self, grants: Mapping[Key, Grant]) -> dict[Key, int]:
+        """Return how many agents at work each pool is to drain for those that may ask for it."""
+        claimants = [
+            Claimant(
+                one.pool.key,
+                missing,
+                self._books.costs(self._sizes[one.pool.key].charge),
+                one.pool.quota_priority,
+            )
+            for one in self._members
+            if one.pool.quota_preempts
+            if (missing := grants[one.pool.key].agents - len(one.active)) > 0
+        ]
+        if not claimants:
+            return {}
+        lenders: list[Lender] = []
+        left = self._books.free_once_left(self._reserved())
+        for one in self._members:
+            surplus = len(one.active) - grants[one.pool.key].agents
+            if surplus <= 0:
+                continue
+            costs = self._books.costs(self._sizes[one.pool.key].charge)
+            ripe = [a for a in one.active if is_ripe(self._state, a, self._now, self._rules)]
+            busy = sum(bool(self._state.bound_to(agent.key)) for agent in ripe)
+            leaving = min(surplus, len(ripe) - busy)
+            left = [free + cost * leaving for free, cost in zip(left, costs, strict=True)]
+            spare = min(surplus - leaving, busy)
+            lenders.append(Lender(one.pool.key, spare, costs, one.pool.quota_priority))
+        return preempted(claimants, lenders, left)

@@ -8,6 +8,7 @@ lowest. What one pool does not ask for, the others get.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from heapq import heapify, heappop, heapreplace
 from math import inf, lcm
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,6 +42,9 @@ class Claim(NamedTuple):
     """Agents that it gets before the others of its priority get more than their own least."""
     priority: int = 0
     weight: int = 1
+    useful: int | None = None
+    """Agents that it has a use for; None: all that it wants. The others get only what is left when
+    everybody, of whatever priority, has what is of use."""
 
 
 class Grant(NamedTuple):
@@ -67,15 +71,16 @@ def share_out(claims: Iterable[Claim], lines: Sequence[Line]) -> dict[Key, Grant
     together no more than there is. With one resource and agents of one size, more of it takes no
     agent from anybody; with several it may.
     """
-    ordered = sorted(claims, key=lambda claim: claim.pool)
+    return dict(_shared_out(tuple(sorted(claims, key=lambda one: one.pool)), tuple(lines)))
+
+
+# Steps come many times a second, and demand and quota seldom change.
+@lru_cache(maxsize=64)
+def _shared_out(ordered: tuple[Claim, ...], lines: tuple[Line, ...]) -> Mapping[Key, Grant]:
     left = [line.left for line in lines]
     granted = dict.fromkeys((claim.pool for claim in ordered), 0)
-    for priority in sorted({claim.priority for claim in ordered}, reverse=True):
-        peers = [claim for claim in ordered if claim.priority == priority]
-        steps = _steps(peers, lines)
-        least = {claim.pool: min(claim.least, claim.wanted) for claim in peers}
-        _fill(peers, steps, least, left, granted)
-        _fill(peers, steps, {claim.pool: claim.wanted for claim in peers}, left, granted)
+    _serve(ordered, lines, {claim.pool: _useful(claim) for claim in ordered}, left, granted)
+    _serve(ordered, lines, {claim.pool: claim.wanted for claim in ordered}, left, granted)
     return {
         claim.pool: Grant(
             granted[claim.pool],
@@ -83,6 +88,26 @@ def share_out(claims: Iterable[Claim], lines: Sequence[Line]) -> dict[Key, Grant
         )
         for claim in ordered
     }
+
+
+def _useful(claim: Claim) -> int:
+    return claim.wanted if claim.useful is None else min(claim.useful, claim.wanted)
+
+
+def _serve(
+    ordered: Sequence[Claim],
+    lines: Sequence[Line],
+    limits: Mapping[Key, int],
+    left: list[int],
+    granted: dict[Key, int],
+) -> None:
+    """Give everybody up to its limit: by priority, then everybody's least, then by weight."""
+    for priority in sorted({claim.priority for claim in ordered}, reverse=True):
+        peers = [claim for claim in ordered if claim.priority == priority]
+        steps = _steps(peers, lines)
+        least = {claim.pool: min(claim.least, limits[claim.pool]) for claim in peers}
+        _fill(peers, steps, least, left, granted)
+        _fill(peers, steps, limits, left, granted)
 
 
 def _steps(peers: Sequence[Claim], lines: Sequence[Line]) -> list[int]:

@@ -6,8 +6,8 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING
 
+from agentcorps.api.names import DEFAULT_MIN_RUNTIME_SECONDS
 from agentcorps.core.autoscaling.load import Load
-from agentcorps.core.scaling import MIN_RUNTIME_SECONDS
 from agentcorps.core.simulation.outcome import PoolOutcome, Sample
 from agentcorps.core.timers import SERVICE_WEIGHT
 
@@ -172,7 +172,7 @@ class Crew:
             agent
             for agent in self._staying()
             if agent.used == 0
-            if agent.node is None or self._now >= agent.created + MIN_RUNTIME_SECONDS
+            if agent.node is None or self._now >= agent.created + DEFAULT_MIN_RUNTIME_SECONDS
         ]
         return sorted(idle, key=lambda agent: agent.worth)[:count]
 
