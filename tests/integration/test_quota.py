@@ -17,15 +17,19 @@ from support.cli import Cli
 from support.kubectl import Kubectl
 from support.operator_process import OperatorProcess
 from support.poll import until
+from support.stage import PRODUCTION
 
 Json = dict[str, Any]
 WEIGHTS = {"small": 1, "middle": 2, "large": 4}
+SHORT = {"AGENTCORPS_MIN_RUNTIME_SECONDS": "2"}
+"""A minute's patience is for clusters; the rules are the same."""
 
 
 @pytest.fixture
 def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
     """Return an operator that serves the test's namespace, and leads."""
-    with OperatorProcess(kubectl.kubeconfig, namespace, tmp_path / "operator.log") as process:
+    log, environ = tmp_path / "operator.log", {**PRODUCTION, **SHORT}
+    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=environ) as process:
         yield process
 
 

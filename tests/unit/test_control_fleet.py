@@ -1,11 +1,17 @@
 """The fleet's loops: pools to agents to pods, statuses, and what rests after a refusal."""
 
 import asyncio
+from typing import Any
 
 from agentcorps.api.protocol import CompleteRequest, TaskRef
 from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind, Refused, Unavailable
-from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom
+from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom, agent_spec
+
+PATIENT: dict[str, Any] = {
+    "template": {"spec": {**agent_spec(), "health": {"startupSeconds": 3600}}}
+}
+"""Of a pool whose agents may be as old as the fake cluster makes them, and have not started."""
 
 
 async def grow(room: ControlRoom, turns: int = 3) -> None:
@@ -49,7 +55,7 @@ async def test_the_answer_of_a_creation_counts_before_the_watch_brings_it() -> N
 async def test_the_first_pods_start_while_the_last_agents_are_made() -> None:
     """A turn creates 32 agents and their pods, asks for the next turn, and in the end all exist."""
     room = ControlRoom()
-    room.add_pool(70)
+    room.add_pool(70, **PATIENT)
     counts = []
     while (pause := await room.scale.step()) == 0.0:
         await room.create.step()
@@ -74,9 +80,9 @@ async def test_a_large_pool_does_not_hold_up_a_small_one() -> None:
 async def test_what_a_pool_says_does_not_wait_for_what_its_agents_say() -> None:
     """Of 100 new statuses the pool's is first; agents' follow 64 at a time, and none is lost."""
     room = ControlRoom()
-    room.add_pool(100)
+    room.add_pool(100, **PATIENT)
     await grow(room, turns=4)
-    room.clock.advance(6)  # first statuses wait a moment
+    room.clock.advance(3600)  # all should have started by now, and none has
     before = len(room.cluster.writes)
     assert (await room.monitor.step() or 0) <= 0
     written = room.cluster.writes[before:]
