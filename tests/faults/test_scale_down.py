@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from support import objects
 from support.fault_table import Row
 from support.nodes import Nodes
-from support.raw_api import Json
-from support.stage import AGENTS, KEPT, POOL, POOLS, Stage
+from support.raw_api import Json, RawApiError
+from support.stage import AGENTS, KEPT, POOL, POOLS, PRODUCTION, Stage
 from support.watcher import TASKS
 
 SLOTS = 2
@@ -41,11 +42,21 @@ def by_replicas(stage: Stage, replicas: int) -> None:
 
 
 def by_scale(stage: Stage, replicas: int) -> None:
-    """Replace what /scale says, as the HPA controller does."""
+    """Replace what /scale says, as the HPA controller does: on a conflict it looks again."""
     path = f"{POOLS.format(stage.namespace)}/{POOL}/scale"
-    scale = stage.api.get(path)
-    scale["spec"]["replicas"] = replicas
-    stage.api.call("PUT", path, scale)
+
+    def written() -> bool:
+        scale = stage.api.get(path)
+        scale["spec"]["replicas"] = replicas
+        try:
+            stage.api.call("PUT", path, scale)
+        except RawApiError as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            return False
+        return True
+
+    stage.wait(written, "the number in /scale")
 
 
 def by_itself(_: Stage, __: int) -> None:
@@ -54,7 +65,9 @@ def by_itself(_: Stage, __: int) -> None:
 
 def make_pool(stage: Stage, **spec: Any) -> None:
     """Create a pool whose agents have much more time to drain than a Task takes."""
-    agents = {"capabilities": ["work"], "slots": SLOTS}
+    # Silence must be that of the dead: on a busy machine the living may take their time.
+    health = {"heartbeatSeconds": 5, "failureThreshold": 20}
+    agents = {"capabilities": ["work"], "slots": SLOTS, "health": health}
     pool = objects.pool(POOL, agents, tasks={"historyLimit": KEPT}, drainTimeoutSeconds=600, **spec)
     stage.api.post(POOLS.format(stage.namespace), pool)
 
@@ -103,8 +116,9 @@ def test_a_pool_that_shrinks_costs_no_task_an_attempt(
     stage: Stage, row: Row, tmp_path: Path, scale: Scale, spec: Json
 ) -> None:
     """However the pool is scaled and whoever leads, every Task succeeds in its first attempt."""
-    stage.lead()
-    stage.stand_by()
+    leader, standby = stage.prepare(**PRODUCTION), stage.prepare(**PRODUCTION)
+    leader.process.start()
+    standby.process.launch()
     Nodes(stage, SLOTS)
     make_pool(stage, **spec)
     for number, (replicas, end) in enumerate(WAVES):

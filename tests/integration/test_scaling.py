@@ -135,6 +135,7 @@ def test_a_pool_follows_its_queue_and_no_task_loses_an_attempt(
     wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)] * 11, "the long one, at once")
     wait(kubelet, lambda: not kubectl.run("get", "agents", "-o", "name").stdout, "no agents")
     assert kubectl.get("agentpool/crew")["spec"]["replicas"] == 1
+    until(lambda: past(kubectl), "the end in the history")
     targets = [one["targetReplicas"] for one in status(kubectl)["decisions"]]
     assert targets[0] >= 1
     assert max(targets) == 4

@@ -39,12 +39,22 @@ class Nodes:
             self._looking = False
 
     def _follow(self) -> None:
-        stage = self._stage
-        found = stage.api.get(PODS.format(stage.namespace))["items"]
-        pods = {str(pod["metadata"]["name"]): str(pod["metadata"]["uid"]) for pod in found}
+        pods = self._pods()
         for name in [name for name, uid in self._uids.items() if pods.get(name) != uid]:
-            stage.agents.pop(name).kill()
+            self._stage.agents.pop(name).kill()
             del self._uids[name]
         for name in pods.keys() - self._uids.keys():
-            stage.agent(name, self._slots)
-            self._uids[name] = pods[name]
+            self._start(name, pods[name])
+
+    def _start(self, name: str, uid: str) -> None:
+        try:
+            self._stage.agent(name, self._slots)
+        except AssertionError:
+            if self._pods().get(name) == uid:
+                raise
+            return  # it has gone since it was listed
+        self._uids[name] = uid
+
+    def _pods(self) -> dict[str, str]:
+        found = self._stage.api.get(PODS.format(self._stage.namespace))["items"]
+        return {str(pod["metadata"]["name"]): str(pod["metadata"]["uid"]) for pod in found}

@@ -248,7 +248,12 @@ class Stage:
             AssertionError: One did not succeed in its first attempt, or something was broken.
         """
         ends = self.ended(names)
-        assert {(end.phase, end.attempt) for end in ends.values()} == {("Succeeded", 1)}
+        flaws = {
+            name: (end.phase, end.attempt, end.reasons)
+            for name, end in ends.items()
+            if (end.phase, end.attempt) != ("Succeeded", 1)
+        }
+        assert flaws == {}
         assert self.breaches() == []
         return ends
 
