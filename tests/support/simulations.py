@@ -54,6 +54,8 @@ def a_quota(pods: int) -> QuotaRecord:
     return QuotaRecord("q", Key(NAMESPACE, "q"), 1, {"pods": amount(str(pods))}, {})
 
 
-def a_plan(pool: PoolRecord, jobs: Iterable[Job], start_seconds: float = 10.0) -> Plan:
+def a_plan(
+    pool: PoolRecord, jobs: Iterable[Job], start_seconds: float = 10.0, stop_seconds: float = 0.0
+) -> Plan:
     """Return the plan of a pool that decides as it does in the operator."""
-    return Plan(pool, decider_of(pool), jobs, start_seconds)
+    return Plan(pool, decider_of(pool), jobs, start_seconds, stop_seconds)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,16 @@ from agentcorps.cli.simulation_report import blocks, quantile
 from agentcorps.cli.traffic import Arrivals, Services, Shape
 from support.simulations import fixed
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 EXAMPLE = EXAMPLES / "autoscaled-pool.yaml"
 METRIC_EXAMPLE = EXAMPLES / "metrics-pool.yaml"
 DAY = 86_400
+TRANSCRIPTS: list[tuple[str, str]] = re.findall(
+    r"^```console\n\$ agentcorps (simulate .*)\n((?:.*\n)*?)```$",
+    (ROOT / "docs/guides/scale-a-pool.md").read_text(),
+    re.MULTILINE,
+)
 
 
 def simulated(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
@@ -194,6 +202,7 @@ def test_a_bad_trace_is_refused_with_its_line(
         (["--hours", "0"], "--hours must be above 0"),
         (["--hours", "nan"], "--hours must be above 0"),
         (["--start-seconds", "-1"], "--start-seconds must be at least 0"),
+        (["--stop-seconds", "nan"], "--stop-seconds must be at least 0"),
         (["--max-wait", "-1"], "--max-wait must be at least 0"),
         (["--quota", "40"], "--quota must be RESOURCE=QUANTITY"),
         (["--quota", "cpu=many"], "cpu must be a quantity"),
@@ -267,6 +276,24 @@ def test_manifests_that_cannot_be_used_are_refused(
     path.write_text(yaml.safe_dump(document))
     assert main(["simulate", "-f", str(path)]) == 2
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda found: found[0][-12:])
+def test_the_guide_tells_the_truth(
+    transcript: tuple[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the guide shows of a command is what the command prints."""
+    monkeypatch.chdir(ROOT)
+    command, shown = transcript
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_the_guide_shows_something() -> None:
+    """There are transcripts to be held against the command."""
+    assert len(TRANSCRIPTS) >= 2
 
 
 def test_blocks_show_the_highest_of_each_stretch() -> None:

@@ -54,6 +54,15 @@ def test_a_pool_that_must_start_makes_the_first_task_wait() -> None:
     assert outcome.most_agents == 1
 
 
+def test_an_agent_that_goes_costs_until_its_pod_is_gone() -> None:
+    """A longer stop costs agent-hours, and keeps a place of the quota for as long."""
+    one, two = a_pool("one", **WIDE), a_pool("two", **WIDE)
+    plans = [a_plan(one, [Job(0, 5.0)], 10, 20), a_plan(two, [Job(1, 5.0)], 10)]
+    outcome = simulate(plans, Setting((a_quota(1),)))
+    assert outcome.pools[one.key].agent_seconds == pytest.approx(10 + 5 + 20, abs=2)
+    assert outcome.pools[two.key].waits[0] == pytest.approx(35 - 1 + 10, abs=3)
+
+
 traces = st.lists(st.builds(Job, st.floats(0, 500), st.floats(0.1, 100)), max_size=60).map(sorted)
 
 

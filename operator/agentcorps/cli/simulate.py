@@ -11,6 +11,7 @@ from agentcorps.cli import simulated, simulation_plot, simulation_report
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.options import Format, Printing, command
 from agentcorps.cli.output import emit, note, to_json, to_yaml
+from agentcorps.cli.traffic import LONGEST_SECONDS
 from agentcorps.core.simulation.plan import Machines, Setting
 from agentcorps.core.simulation.run import simulate
 
@@ -76,6 +77,10 @@ class ClusterOptions:
     start_seconds: Annotated[
         float, typer.Option("--start-seconds", help="Time that a new agent takes to be ready.")
     ] = 10.0
+    stop_seconds: Annotated[
+        float,
+        typer.Option("--stop-seconds", help="Time that an agent's pod takes to be gone."),
+    ] = 2.0
     quota: Annotated[
         str | None,
         typer.Option(
@@ -105,8 +110,12 @@ class ClusterOptions:
         Raises:
             InputError: A number makes no sense.
         """
-        if self.start_seconds < 0:
-            raise InputError("--start-seconds must be at least 0")
+        for option, seconds in (
+            ("--start-seconds", self.start_seconds),
+            ("--stop-seconds", self.stop_seconds),
+        ):
+            if not 0 <= seconds < LONGEST_SECONDS:
+                raise InputError(f"{option} must be at least 0, and below 1e9")
         if self.node is None:
             return None
         return simulated.machines(self.node, self.nodes, self.max_nodes, self.node_start_seconds)
@@ -171,7 +180,7 @@ def run(
         quotas = simulated.overridden(quotas, cluster.quota, pools)
     for line in notes:
         note(line)
-    plans = simulated.plans(pools, traffic, cluster.start_seconds)
+    plans = simulated.plans(pools, traffic, cluster.start_seconds, cluster.stop_seconds)
     setting = Setting(
         quotas=tuple(quotas),
         machines=machines,

@@ -229,7 +229,9 @@ def quantities(text: str, option: str) -> dict[str, int]:
     return found
 
 
-def plans(pools: Sequence[PoolRecord], traffic: Traffic, start_seconds: float) -> list[Plan]:
+def plans(
+    pools: Sequence[PoolRecord], traffic: Traffic, start_seconds: float, stop_seconds: float
+) -> list[Plan]:
     """Return what is simulated.
 
     Raises:
@@ -237,7 +239,13 @@ def plans(pools: Sequence[PoolRecord], traffic: Traffic, start_seconds: float) -
     """
     traffic.check(pool.key.name for pool in pools)
     return [
-        Plan(pool, decider_of(pool), traffic.jobs(pool.key.name, number), start_seconds)
+        Plan(
+            pool,
+            decider_of(pool),
+            traffic.jobs(pool.key.name, number),
+            start_seconds,
+            stop_seconds,
+        )
         for number, pool in enumerate(pools)
     ]
 

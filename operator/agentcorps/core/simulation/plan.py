@@ -48,6 +48,8 @@ class Plan:
     """Its Tasks, in the order in which they come."""
     start_seconds: float = 10.0
     """From the decision for an agent to its first Task: image, start and hello."""
+    stop_seconds: float = 0.0
+    """From the last Task of an agent that is to go until its pod is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,14 @@ class _Run:
         return True
 
     def _dismiss(self, crew: Crew, agent: Agent) -> None:
+        """Let an agent go that has nothing to do any more; until it is gone its pod is there."""
+        if crew.plan.stop_seconds:
+            self._at(self._now + crew.plan.stop_seconds, self._part, crew, agent)
+        else:
+            self._part(crew, agent)
+
+    def _part(self, crew: Crew, agent: Agent) -> None:
+        crew.advance(self._now)
         crew.dismiss(agent)
         self._shares.take(crew.key, -1)
         self._homeless.pop((crew.number, agent.number), None)
