@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import aiohttp
@@ -120,6 +120,19 @@ class ApiProxy:
         self, request: web.Request, upstream: aiohttp.ClientResponse
     ) -> web.StreamResponse:
         """Pass an answer on as it arrives."""
+        async with self.answering(request, upstream) as response:
+            async for chunk in upstream.content.iter_any():
+                await self._speaking.wait()
+                await response.write(chunk)
+            await self._speaking.wait()
+            await response.write_eof()
+        return response
+
+    @asynccontextmanager
+    async def answering(
+        self, request: web.Request, upstream: aiohttp.ClientResponse
+    ) -> AsyncIterator[web.StreamResponse]:
+        """Begin an answer like the server's; it ends early when the connection does."""
         headers = {
             name: text for name, text in upstream.headers.items() if name.lower() not in _HOP
         }
@@ -128,17 +141,10 @@ class ApiProxy:
         opened = (request, response)
         self._open.append(opened)
         try:
-            async for chunk in upstream.content.iter_any():
-                await self._speaking.wait()
-                await response.write(chunk)
-            await self._speaking.wait()
-            await response.write_eof()
-        except ConnectionError:
-            # The client went away, or the connection was cut.
-            return response
+            with suppress(ConnectionError):  # the client went away, or the connection was cut
+                yield response
         finally:
             self._open.remove(opened)
-        return response
 
 
 class Proxied:

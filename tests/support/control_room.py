@@ -234,6 +234,12 @@ class ControlRoom:
             HelloRequest(protocol_version=1, instance=instance, slots=slots, running=list(running)),
         )
 
+    async def connect(self, name: str = "crew-0") -> PodIdentity:
+        """An Agent of the pool comes, and its process says hello."""
+        who = self.add_agent(name)
+        await self.hello(who)
+        return who
+
     async def poll(
         self,
         who: PodIdentity,

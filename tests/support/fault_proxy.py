@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from agentcorps.adapters.credentials import AccessSource, Credentials
-from support.api_proxy import _HOP, ApiProxy
+from support.api_proxy import ApiProxy
 from support.fault_rules import AFTER, WRITES, Rule, WatchFault, break_off, kind_of
 
 START_SECONDS = 30
@@ -111,22 +111,11 @@ class RuledProxy(ApiProxy):
     async def _relay_watch(
         self, request: web.Request, upstream: aiohttp.ClientResponse, fault: WatchFault
     ) -> web.StreamResponse:
-        headers = {
-            name: text for name, text in upstream.headers.items() if name.lower() not in _HOP
-        }
-        response = web.StreamResponse(status=upstream.status, headers=headers)
-        await response.prepare(request)
-        opened = (request, response)
-        self._open.append(opened)
-        try:
+        async with self.answering(request, upstream) as response:
             async for line in fault(_lines(upstream)):
                 await self._speaking.wait()
                 await response.write(line + b"\n")
             await response.write_eof()
-        except ConnectionError:
-            return response
-        finally:
-            self._open.remove(opened)
         return response
 
 

@@ -12,7 +12,15 @@ from agentcorps.api.meta import AgentPhase, TaskPhase
 from agentcorps.api.selector import SelectorOperator
 from agentcorps.core import lifecycle
 from agentcorps.core.label_selector import Requirement, Selector
-from agentcorps.core.records import AgentRecord, Key, Now, PodRecord, Session, TaskRecord
+from agentcorps.core.records import (
+    AgentRecord,
+    Key,
+    Now,
+    PodRecord,
+    PoolRecord,
+    Session,
+    TaskRecord,
+)
 from agentcorps.core.state import State
 
 if TYPE_CHECKING:
@@ -61,6 +69,24 @@ def a_task(number: int = 0, **fields: Any) -> TaskRecord:
         "phase": TaskPhase.QUEUED,
     }
     return TaskRecord(**values | fields)
+
+
+def a_pool(**fields: Any) -> PoolRecord:
+    """Return pool `crew` in namespace `east`, of one agent."""
+    values: dict[str, Any] = {
+        "uid": "pool-uid",
+        "key": Key("east", "crew"),
+        "resource_version": 1,
+        "generation": 1,
+        "created": 0.0,
+        "replicas": 1,
+        "drain_timeout_seconds": 300,
+        "template_hash": "",
+        "template_labels": {},
+        "template_annotations": {},
+        "agent_spec": {},
+    }
+    return PoolRecord(**values | fields)
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ OTHER = "instance-two"
 async def test_a_task_reaches_the_agent_with_its_input_after_its_binding_is_stored() -> None:
     """What an agent is handed is stored as Running on it, with attempt 1 and the epoch."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     async with assigning(room):
         answer = await room.poll(who)
@@ -38,8 +37,7 @@ async def test_a_task_reaches_the_agent_with_its_input_after_its_binding_is_stor
 async def test_a_task_that_comes_while_a_poll_is_open_answers_it() -> None:
     """An idle agent gets a new task at once, not at its next poll."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     async with assigning(room):
         poll = asyncio.create_task(room.poll(who, wait=30))
         await asyncio.sleep(0)
@@ -55,8 +53,7 @@ async def test_a_lost_answer_of_a_binding_is_looked_up_and_never_written_blindly
 ) -> None:
     """Whether the lost write had happened or not, the task is bound once and delivered once."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     room.cluster.fail("status", Unavailable("cut"), applied=applied)
     ref = await bound(room, who)
@@ -70,8 +67,7 @@ async def test_a_lost_answer_of_a_binding_is_looked_up_and_never_written_blindly
 async def test_a_conflicting_write_leads_to_a_fresh_decision() -> None:
     """A Task that was cancelled while its binding was on the way is cancelled, not bound."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
 
     def cancel(kind: Kind, key: Key) -> None:
@@ -88,8 +84,7 @@ async def test_a_conflicting_write_leads_to_a_fresh_decision() -> None:
 async def test_a_delivery_that_got_lost_is_handed_over_again_with_the_same_attempt() -> None:
     """An agent that does not name its task at its next call gets it again, uncounted."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     first = await bound(room, who)
     again = await room.poll(who)
@@ -101,8 +96,7 @@ async def test_a_delivery_that_got_lost_is_handed_over_again_with_the_same_attem
 async def test_a_poll_whose_client_went_away_offers_nothing_any_more() -> None:
     """A closed connection takes its offer back: the task waits for somebody who is there."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     async with assigning(room):
         poll = asyncio.create_task(room.poll(who, wait=30))
         await asyncio.sleep(0.01)
@@ -116,8 +110,7 @@ async def test_a_poll_whose_client_went_away_offers_nothing_any_more() -> None:
 async def test_a_newer_poll_ends_the_older_one_and_keeps_its_offer() -> None:
     """Only the latest poll of a process is answered with work."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     async with assigning(room):
         older = asyncio.create_task(room.poll(who, wait=30))
         await asyncio.sleep(0.01)
@@ -175,8 +168,7 @@ async def test_a_task_whose_status_is_refused_does_not_hold_up_others(
     """A Task that the API server will not take rests; the next one is bound."""
     monkeypatch.setattr("agentcorps.control.task_writes.REFUSED_PAUSE_SECONDS", 0.2)
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task("a", priority=5)
     room.add_task("b")
     room.cluster.fail("status", Refused(422, "Invalid", "no"))
@@ -189,8 +181,7 @@ async def test_a_task_whose_status_is_refused_does_not_hold_up_others(
 async def test_finished_tasks_leave_after_their_ttl() -> None:
     """TtlSecondsAfterFinished deletes the object, not earlier."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task(ttlSecondsAfterFinished=60)
     await room.calls.reports.complete(who, await bound(room, who), result())
     room.clock.advance(59)
@@ -205,8 +196,7 @@ async def test_finished_tasks_leave_after_their_ttl() -> None:
 async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
     """A draining agent's poll is answered with drain, never with a task."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     agent = room.cluster.change(
         Kind.AGENT,
         Key(NAMESPACE, "crew-0"),
@@ -238,8 +228,7 @@ async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
 async def test_a_poll_of_a_process_that_was_replaced_does_not_disturb_its_successor() -> None:
     """The old process's poll ends with 409; the new one's mailbox stays, and gets the task."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     async with assigning(room):
         old = asyncio.create_task(room.poll(who, wait=30))
         await asyncio.sleep(0.01)
@@ -257,8 +246,7 @@ async def test_a_poll_of_a_process_that_was_replaced_does_not_disturb_its_succes
 async def test_a_wake_up_without_anything_to_say_keeps_the_poll_open() -> None:
     """What concerned others does not cost an agent its poll."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     async with assigning(room):
         poll = asyncio.create_task(room.poll(who, wait=30))
         await asyncio.sleep(0.01)

@@ -22,8 +22,7 @@ async def test_attempts_that_never_were_are_read_a_few_at_a_time(
 ) -> None:
     """An agent that names a hundred future attempts costs a bounded number of reads per call."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     refs = [TaskRef(uid=room.add_task(f"task-{n}"), attempt=9) for n in range(30)]
     reads: list[Key] = []
     get = room.cluster.get
@@ -44,8 +43,7 @@ async def test_a_write_that_fails_after_its_agent_hung_up_is_not_lost_from_sight
 ) -> None:
     """Nobody waits for the report any more, so the log has to tell."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     ref = await bound(room, who)
     gate = asyncio.Event()

@@ -18,8 +18,7 @@ OTHER = "instance-two"
 async def test_completing_writes_the_result_once_and_may_be_repeated() -> None:
     """A repeated report is answered alike and writes nothing more."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     ref = await bound(room, who)
     await room.calls.reports.complete(who, ref, result({"sum": 3}))
@@ -33,8 +32,7 @@ async def test_completing_writes_the_result_once_and_may_be_repeated() -> None:
 async def test_another_process_in_the_pod_makes_the_old_ones_task_lost() -> None:
     """A new instance means that the old one died with its task: counted, and bound anew."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     old = await bound(room, who)
     await room.hello(who, OTHER)
@@ -66,8 +64,7 @@ async def test_a_pod_that_is_gone_requeues_its_task_and_its_late_report_is_refus
 async def test_retries_end_with_the_limit() -> None:
     """Limit 1: two attempts fail, then the Task has failed for good."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task(retry={"limit": 1})
     await room.calls.reports.fail(who, await bound(room, who), failure())
     room.clock.advance(10)
@@ -80,8 +77,7 @@ async def test_retries_end_with_the_limit() -> None:
 async def test_a_failure_that_cannot_be_retried_ends_the_task_with_its_reason() -> None:
     """``retryable: false`` ends a Task at once."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     await room.calls.reports.fail(
         who, await bound(room, who), failure("InputInvalid", retryable=False)
@@ -92,8 +88,7 @@ async def test_a_failure_that_cannot_be_retried_ends_the_task_with_its_reason() 
 async def test_a_timeout_ends_the_attempt_and_the_agent_is_told_to_drop_it() -> None:
     """Out of time: the attempt goes back to the queue, and the next heartbeat says so."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task(timeoutSeconds=30)
     ref = await bound(room, who)
     room.clock.advance(31)
@@ -141,8 +136,7 @@ async def test_a_report_of_a_foreign_task_is_refused() -> None:
 async def test_goodbye_gives_tasks_back_without_spending_a_retry() -> None:
     """A process that ends returns what it holds: attempt counted, failure not."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     await bound(room, who)
     await room.calls.goodbyes.goodbye(who, GoodbyeRequest(instance=INSTANCE))
@@ -152,8 +146,7 @@ async def test_goodbye_gives_tasks_back_without_spending_a_retry() -> None:
 async def test_goodbye_ends_a_task_that_must_run_at_most_once() -> None:
     """retry.limit 0 promises at most one execution."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task(retry={"limit": 0})
     await bound(room, who)
     await room.calls.goodbyes.goodbye(who, GoodbyeRequest(instance=INSTANCE))
@@ -163,8 +156,7 @@ async def test_goodbye_ends_a_task_that_must_run_at_most_once() -> None:
 async def test_a_result_over_the_limit_is_refused_and_the_task_goes_on() -> None:
     """413 names both sizes; the agent can still fail or finish the attempt."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     ref = await bound(room, who)
     with pytest.raises(ProtocolError, match="65536") as refused:
@@ -176,8 +168,7 @@ async def test_a_result_over_the_limit_is_refused_and_the_task_goes_on() -> None
 async def test_a_result_that_could_not_be_stored_is_answered_503_and_taken_later() -> None:
     """The agent keeps its result until the API server has it."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     ref = await bound(room, who)
     for _ in range(8):

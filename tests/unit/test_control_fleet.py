@@ -210,8 +210,7 @@ async def test_an_idle_system_writes_nothing() -> None:
 async def test_counters_reach_the_status_and_are_not_counted_twice() -> None:
     """A success is added to the stored counter once, however often the status is written."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    await room.connect()
     room.remembered.succeeded(room.state.agents[Key(NAMESPACE, "crew-0")])
     for _ in range(4):
         await room.monitor.step()
@@ -224,8 +223,7 @@ async def test_counters_reach_the_status_and_are_not_counted_twice() -> None:
 async def test_a_pod_that_leaves_takes_its_session_and_its_identity_with_it() -> None:
     """What was cached of a dead pod's token is forgotten at once."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.remove_pod("crew-0")
     assert room.forgotten == [who.pod_uid]
     assert not room.state.sessions
@@ -244,8 +242,7 @@ async def test_a_list_of_one_namespace_says_nothing_about_the_others() -> None:
 async def test_pods_missing_from_a_list_are_gone() -> None:
     """A relist that lacks a pod is as good as its delete event."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.observer.pods_listed([], 10_000, namespace=None)
     assert room.forgotten == [who.pod_uid]
 

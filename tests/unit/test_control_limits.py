@@ -16,8 +16,7 @@ async def test_a_pools_defaults_hold_where_a_task_is_silent_and_are_told() -> No
     """The attempt gets the pool's timeout, and the status tells what was taken from the pool."""
     room = ControlRoom()
     room.add_pool(tasks={"defaults": {"timeoutSeconds": 30, "retry": {"limit": 7}}})
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     uid = room.add_task(timeoutSeconds=None, retry={"limit": 1})
     await bound(room, who)
     assert room.status()["poolDefaults"] == {"timeoutSeconds": 30}
@@ -30,8 +29,7 @@ async def test_a_change_of_the_pool_does_not_touch_an_attempt_that_runs() -> Non
     """A timeout that is shortened, or a pool that is deleted, ends no attempt early."""
     room = ControlRoom()
     room.add_pool(tasks={"defaults": {"timeoutSeconds": 1000}})
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task(**SILENT)
     await bound(room, who)
     changed = room.cluster.change(
@@ -53,8 +51,7 @@ async def test_a_change_of_the_pool_does_not_touch_an_attempt_that_runs() -> Non
 async def test_a_task_without_pool_defaults_costs_no_byte_more() -> None:
     """Where a pool has no defaults, no status mentions them."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task(**SILENT)
     await bound(room, who)
     assert "poolDefaults" not in room.status()
@@ -89,8 +86,7 @@ async def test_of_too_many_tasks_the_newest_fail_and_the_rest_is_served() -> Non
     """One agent, two places in the queue, five Tasks: one runs, two wait, two are refused."""
     room = ControlRoom()
     room.add_pool(tasks={"maxQueued": 2})
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     async with assigning(room):
         poll = asyncio.create_task(room.poll(who, wait=30))
         await asyncio.sleep(0)

@@ -21,9 +21,7 @@ AGENT = Key(NAMESPACE, "crew-0")
 async def connected(room: ControlRoom) -> PodIdentity:
     """Return the pool's one agent, which said hello."""
     room.add_pool(1)
-    who = room.add_agent()
-    await room.hello(who)
-    return who
+    return await room.connect()
 
 
 async def fail_tasks(room: ControlRoom, who: PodIdentity, count: int) -> None:

@@ -58,9 +58,7 @@ def stored_result(room: ControlRoom) -> Any:
 
 async def ready(room: ControlRoom) -> PodIdentity:
     """An agent that said hello."""
-    who = room.add_agent()
-    await room.hello(who)
-    return who
+    return await room.connect()
 
 
 def task_writes(room: ControlRoom) -> int:

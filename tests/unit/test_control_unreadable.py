@@ -44,8 +44,7 @@ def told(room: ControlRoom) -> list[str]:
 async def test_an_unreadable_task_is_named_once_and_others_are_bound() -> None:
     """However often it is seen, one Event says what is wrong, where, and what to do."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     for _ in range(3):
         news(room, "MODIFIED", spoiled(room))
@@ -60,8 +59,7 @@ async def test_an_unreadable_task_is_named_once_and_others_are_bound() -> None:
 async def test_a_task_that_can_be_read_again_is_bound_and_may_be_named_again() -> None:
     """Who corrects the status has the Task executed; a new fault is a new Event."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     uid = room.add_task()
     news(room, "MODIFIED", spoiled(room))
     key = Key(NAMESPACE, "task")
@@ -125,8 +123,7 @@ async def test_old_news_of_a_task_that_was_mended_since_is_passed_over() -> None
 async def test_the_binding_of_a_task_that_was_spoiled_meanwhile_is_not_tried_for_ever() -> None:
     """The conflict leads to one read and one Event; the agent's slot goes to another Task."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     spoiled(room)  # the watch has not told of it yet
     other = room.add_task("other", priority=-5)
@@ -138,8 +135,7 @@ async def test_the_binding_of_a_task_that_was_spoiled_meanwhile_is_not_tried_for
 async def test_the_report_on_a_task_that_was_spoiled_is_answered_404() -> None:
     """The agent drops the work; nothing is written, and its slot is free."""
     room = ControlRoom()
-    who = room.add_agent()
-    await room.hello(who)
+    who = await room.connect()
     room.add_task()
     ref = await bound(room, who)
     spoiled(room)

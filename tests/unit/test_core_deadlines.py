@@ -20,24 +20,12 @@ from agentcorps.core.actions import (
     TaskAction,
 )
 from agentcorps.core.deadlines import due, next_due
-from agentcorps.core.records import Key, Now, PoolRecord, TaskRecord
+from agentcorps.core.records import Key, Now, TaskRecord
 from agentcorps.core.state import State
-from support.strategies import NOW, a_seat, a_task, bound, state_of
+from support.strategies import NOW, a_pool, a_seat, a_task, bound, state_of
 
 UID = "task-uid-0"
-POOL = PoolRecord(
-    uid="pool-uid",
-    key=Key("east", "crew"),
-    resource_version=1,
-    generation=1,
-    created=0.0,
-    replicas=1,
-    drain_timeout_seconds=300,
-    template_hash="",
-    template_labels={},
-    template_annotations={},
-    agent_spec={},
-)
+POOL = a_pool()
 
 
 def after(seconds: float) -> Now:

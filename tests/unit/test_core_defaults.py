@@ -15,10 +15,10 @@ from agentcorps.api.validation import parse
 from agentcorps.core import lifecycle
 from agentcorps.core.defaults import adopt, effective, limits_of, to_api
 from agentcorps.core.fields import Malformed
-from agentcorps.core.records import UNSET, Key, Limits, PoolRecord, TaskRecord
+from agentcorps.core.records import UNSET, Limits, PoolRecord, TaskRecord
 from agentcorps.core.task_status import task_status
 from agentcorps.core.wire import task_record
-from support.strategies import NOW, a_seat, a_task, bound
+from support.strategies import NOW, a_pool, a_seat, a_task, bound
 
 seconds = st.none() | st.integers(1, 1000)
 limits = st.builds(
@@ -49,25 +49,6 @@ METADATA = {
 }
 
 
-def a_pool(defaults: Limits, **fields: object) -> PoolRecord:
-    """Return the pool `crew` with these defaults."""
-    pool = PoolRecord(
-        uid="pool-uid",
-        key=Key("east", "crew"),
-        resource_version=1,
-        generation=1,
-        created=0.0,
-        replicas=1,
-        drain_timeout_seconds=300,
-        template_hash="",
-        template_labels={},
-        template_annotations={},
-        agent_spec={},
-        task_defaults=defaults,
-    )
-    return replace(pool, **fields)  # type: ignore[arg-type]  # fields of a record
-
-
 def a_task_with(own: Limits) -> TaskRecord:
     """Return a waiting Task whose spec sets these limits."""
     return a_task(own=own, **effective(own, UNSET))
@@ -96,7 +77,7 @@ def test_what_is_told_is_read_back(told: Limits) -> None:
 @given(limits, limits)
 def test_a_binding_fixes_what_was_inherited(own: Limits, pool: Limits) -> None:
     """A bound Task holds the pool's values of that moment, whatever becomes of the pool."""
-    waiting = adopt(a_task_with(own), a_pool(pool))
+    waiting = adopt(a_task_with(own), a_pool(task_defaults=pool))
     running = bound(waiting, a_seat())
     stored = {
         "metadata": METADATA,
@@ -105,7 +86,7 @@ def test_a_binding_fixes_what_was_inherited(own: Limits, pool: Limits) -> None:
     }
     read = task_record(stored)
     assert {name: getattr(read, name) for name in FIELDS} == effective(own, pool)
-    assert adopt(read, a_pool(Limits(timeout_seconds=1))) == read
+    assert adopt(read, a_pool(task_defaults=Limits(timeout_seconds=1))) == read
     for name in FIELDS:
         assert getattr(own, name) is None or getattr(read.inherited, name) is None
 
@@ -115,23 +96,25 @@ def test_a_later_attempt_has_what_the_pool_says_then(
     own: Limits, first: Limits, second: Limits
 ) -> None:
     """A Task that waits again takes the defaults anew, and nothing of the earlier ones is left."""
-    again = replace(adopt(a_task_with(own), a_pool(first)), resource_version=500)
-    assert adopt(again, a_pool(second)) == replace(
-        adopt(a_task_with(own), a_pool(second)), resource_version=500
+    again = replace(adopt(a_task_with(own), a_pool(task_defaults=first)), resource_version=500)
+    assert adopt(again, a_pool(task_defaults=second)) == replace(
+        adopt(a_task_with(own), a_pool(task_defaults=second)), resource_version=500
     )
 
 
-@pytest.mark.parametrize("pool", [None, a_pool(Limits(retry_limit=9), invalid="spec: is missing")])
+@pytest.mark.parametrize(
+    "pool", [None, a_pool(task_defaults=Limits(retry_limit=9), invalid="spec: is missing")]
+)
 def test_without_a_readable_pool_nothing_changes(pool: PoolRecord | None) -> None:
     """A pool that is gone, or cannot be read, takes nothing away from a Task."""
-    tried = adopt(a_task(), a_pool(Limits(timeout_seconds=30)))
+    tried = adopt(a_task(), a_pool(task_defaults=Limits(timeout_seconds=30)))
     assert adopt(tried, pool) == tried
     assert tried.timeout_seconds == 30
 
 
 def test_the_end_of_an_attempt_keeps_what_was_inherited() -> None:
     """Whether a Task is tried again is decided by the limits that its attempt ran under."""
-    running = bound(adopt(a_task(), a_pool(Limits(retry_limit=0))), a_seat())
+    running = bound(adopt(a_task(), a_pool(task_defaults=Limits(retry_limit=0))), a_seat())
     ended = lifecycle.requeue(running, "AgentLost", "", counted=True, now=NOW)
     assert (ended.phase, ended.inherited) == ("Failed", Limits(retry_limit=0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,32 +11,14 @@ from hypothesis import strategies as st
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core import lifecycle
 from agentcorps.core.actions import DeleteTask, Finish
-from agentcorps.core.records import Key, Now, PoolRecord, TaskRecord
+from agentcorps.core.records import Key, Now, TaskRecord
 from agentcorps.core.retention import FEWEST_DELETED, KEPT_SECONDS, overflow, surplus
-from support.strategies import NOW, a_seat, a_task, bound, state_of
+from support.strategies import NOW, a_pool, a_seat, a_task, bound, state_of
 
 if TYPE_CHECKING:
     from agentcorps.core.state import State
 
 CREW = Key("east", "crew")
-
-
-def a_pool(**fields: Any) -> PoolRecord:
-    """Return the pool `crew`."""
-    values: dict[str, Any] = {
-        "uid": "pool-uid",
-        "key": CREW,
-        "resource_version": 1,
-        "generation": 1,
-        "created": 0.0,
-        "replicas": 1,
-        "drain_timeout_seconds": 300,
-        "template_hash": "",
-        "template_labels": {},
-        "template_annotations": {},
-        "agent_spec": {},
-    }
-    return PoolRecord(**values | fields)
 
 
 def carried_out(state: State, actions: list[Finish], now: Now = NOW) -> list[str]:
