@@ -14,7 +14,7 @@ import yaml
 
 from agentcorps.api.kinds import KINDS
 from agentcorps.api.meta import GROUP
-from agentcorps.cli.errors import one_line
+from agentcorps.cli.errors import InputError, one_line
 from agentcorps.cli.options import Format
 from agentcorps.core.fields import parse_time
 
@@ -68,6 +68,26 @@ def to_json(value: Any, *, compact: bool = False) -> str:
 def to_yaml(value: Any) -> str:
     """Return YAML in the order of the fields."""
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)).rstrip("\n")
+
+
+def check_answer_style(style: Format) -> None:
+    """Refuse the format that an answer does not have; ask before the answer is worked out.
+
+    Raises:
+        InputError: It is `-o name`.
+    """
+    if style is Format.NAME:
+        raise InputError("-o name fits objects: use table, json or yaml")
+
+
+def print_answer(answer: Object, style: Format, show: Callable[[], None]) -> None:
+    """Print an answer that is no object of the API: as JSON or YAML, or by `show` for people."""
+    if style is Format.JSON:
+        emit(to_json(answer))
+    elif style is Format.YAML:
+        emit(to_yaml(answer))
+    else:
+        show()
 
 
 def print_objects(

@@ -9,10 +9,16 @@ from agentcorps.api.meta import ConditionType
 from agentcorps.api.scaling import LimitedBy
 from agentcorps.cli import overview
 from agentcorps.cli.connection import connect
-from agentcorps.cli.errors import InputError
 from agentcorps.cli.model import Object, status_of
-from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
-from agentcorps.cli.output import Column, bare_name, emit, print_table, to_json, to_yaml
+from agentcorps.cli.options import Connection, OperatorNamespace, Printing, command
+from agentcorps.cli.output import (
+    Column,
+    bare_name,
+    check_answer_style,
+    emit,
+    print_answer,
+    print_table,
+)
 
 DEMANDS = (
     Column("POLICY", lambda row: row["policy"]),
@@ -51,17 +57,12 @@ def why(
 
     It is what the operator decided, as it stands in the pool's status.
     """
-    if printing.output is Format.NAME:
-        raise InputError("-o name fits objects: use table, json or yaml")
+    check_answer_style(printing.output)
     with connect(connection) as cluster:
         answer = explain(cluster.get(AGENT_POOL, bare_name(name)))
         answer["operator"] = overview.operator(cluster, operator_namespace)
-    if printing.output is Format.JSON:
-        emit(to_json(answer))
-    elif printing.output is Format.YAML:
-        emit(to_yaml(answer))
-    else:
-        show(answer, color=not connection.no_color)
+    color = not connection.no_color
+    print_answer(answer, printing.output, lambda: show(answer, color=color))
 
 
 def explain(pool: Object) -> Object:

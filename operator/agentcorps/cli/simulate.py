@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentcorps.cli import simulated, simulation_plot, simulation_report
 from agentcorps.cli.errors import InputError
-from agentcorps.cli.options import Format, Printing, command
-from agentcorps.cli.output import emit, note, to_json, to_yaml
+from agentcorps.cli.options import Printing, command
+from agentcorps.cli.output import check_answer_style, note, print_answer
 from agentcorps.cli.traffic import LONGEST_SECONDS
 from agentcorps.core.simulation.plan import Machines, Setting
 from agentcorps.core.simulation.run import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentcorps.core.simulation.outcome import Outcome
 
 HOUR = 3600.0
 BEGINNING = 4 * 86_400.0
@@ -121,6 +126,38 @@ class ClusterOptions:
         return simulated.machines(self.node, self.nodes, self.max_nodes, self.node_start_seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What is told of the outcome."""
+
+    max_wait: Annotated[
+        float | None,
+        typer.Option(
+            "--max-wait",
+            help="Seconds of waiting that count as too long; by default a pool's maxWaitSeconds,"
+            " or else 60.",
+        ),
+    ] = None
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw agents and Tasks over time: .svg, .png or .pdf (needs agentcorps[plot]).",
+        ),
+    ] = None
+
+    def drawer(self) -> Callable[[Outcome], None] | None:
+        """Return what draws the outcome, if it is to be drawn.
+
+        Raises:
+            InputError: A number makes no sense, or nothing can be drawn in this way.
+        """
+        if self.max_wait is not None and self.max_wait < 0:
+            raise InputError("--max-wait must be at least 0")
+        return None if self.plot is None else simulation_plot.drawer(self.plot)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the root."""
     command(
@@ -146,22 +183,7 @@ def run(
     ],
     tasks: TaskOptions,
     cluster: ClusterOptions,
-    max_wait: Annotated[
-        float | None,
-        typer.Option(
-            "--max-wait",
-            help="Seconds of waiting that count as too long; by default a pool's maxWaitSeconds,"
-            " or else 60.",
-        ),
-    ] = None,
-    plot: Annotated[
-        str | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            help="Draw agents and Tasks over time: .svg, .png or .pdf (needs agentcorps[plot]).",
-        ),
-    ] = None,
+    report: ReportOptions,
     printing: Printing,
 ) -> None:
     """Say how AgentPools would follow Tasks, without any cluster.
@@ -169,11 +191,8 @@ def run(
     Autoscaler and quota shares are the operator's own, on a clock that begins on a Monday, midnight
     UTC. Tasks never fail, agents neither.
     """
-    if printing.output is Format.NAME:
-        raise InputError("-o name fits objects: use table, json or yaml")
-    if max_wait is not None and max_wait < 0:
-        raise InputError("--max-wait must be at least 0")
-    draw = None if plot is None else simulation_plot.drawer(plot)
+    check_answer_style(printing.output)
+    draw = report.drawer()
     traffic, machines = tasks.traffic(), cluster.machines()
     pools, quotas, notes = simulated.read(filename)
     if cluster.quota is not None:
@@ -190,10 +209,5 @@ def run(
     outcome = simulate(plans, setting)
     if draw is not None:
         draw(outcome)
-    answer = simulation_report.summary(outcome, pools, max_wait)
-    if printing.output is Format.JSON:
-        emit(to_json(answer))
-    elif printing.output is Format.YAML:
-        emit(to_yaml(answer))
-    else:
-        simulation_report.show(answer, outcome)
+    answer = simulation_report.summary(outcome, pools, report.max_wait)
+    print_answer(answer, printing.output, lambda: simulation_report.show(answer, outcome))

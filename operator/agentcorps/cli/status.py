@@ -6,10 +6,9 @@ import typer
 
 from agentcorps.cli import overview
 from agentcorps.cli.connection import connect
-from agentcorps.cli.errors import InputError
 from agentcorps.cli.model import Object
-from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
-from agentcorps.cli.output import Column, emit, print_table, to_json, to_yaml
+from agentcorps.cli.options import Connection, OperatorNamespace, Printing, command
+from agentcorps.cli.output import Column, check_answer_style, emit, print_answer, print_table
 
 _FIELDS = ("target", "ready", "idle", "busy", "queued", "running")
 
@@ -33,17 +32,12 @@ def status(
     Busy agents are counted from the Tasks that run, so the numbers are live. Where there is a
     ResourceQuota, SHARE is how many agents it leaves to a pool beside the others.
     """
-    if printing.output is Format.NAME:
-        raise InputError("-o name fits objects: use table, json or yaml")
+    check_answer_style(printing.output)
     with connect(connection) as cluster:
         namespace = None if all_namespaces else cluster.namespace
         report = overview.gather(cluster, namespace, operator_namespace)
-    if printing.output is Format.JSON:
-        emit(to_json(report))
-    elif printing.output is Format.YAML:
-        emit(to_yaml(report))
-    else:
-        _print(report, namespace, color=not connection.no_color)
+    color = not connection.no_color
+    print_answer(report, printing.output, lambda: _print(report, namespace, color=color))
 
 
 def _print(report: Object, namespace: str | None, *, color: bool) -> None:

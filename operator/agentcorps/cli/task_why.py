@@ -12,11 +12,18 @@ from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.api.task import MAX_CRASHES
 from agentcorps.cli import overview
 from agentcorps.cli.connection import connect
-from agentcorps.cli.errors import InputError
 from agentcorps.cli.model import Object
 from agentcorps.cli.names import TaskName
-from agentcorps.cli.options import Connection, Format, OperatorNamespace, Printing, command
-from agentcorps.cli.output import Column, bare_name, duration, emit, print_table, to_json, to_yaml
+from agentcorps.cli.options import Connection, OperatorNamespace, Printing, command
+from agentcorps.cli.output import (
+    Column,
+    bare_name,
+    check_answer_style,
+    duration,
+    emit,
+    print_answer,
+    print_table,
+)
 
 
 def _took(attempt: Object) -> str:
@@ -73,20 +80,15 @@ def why(
 
     It is computed from the objects by the same code that decides in the operator.
     """
-    if printing.output is Format.NAME:
-        raise InputError("-o name fits objects: use table, json or yaml")
+    check_answer_style(printing.output)
     from agentcorps.cli.explanation import explain_task  # noqa: PLC0415 (loads the operator's core)
 
     with connect(connection) as cluster:
         task = cluster.get(TASK, bare_name(name))
         answer = explain_task(cluster, task, time.time(), aging_seconds)
         answer["operator"] = overview.operator(cluster, operator_namespace)
-    if printing.output is Format.JSON:
-        emit(to_json(answer))
-    elif printing.output is Format.YAML:
-        emit(to_yaml(answer))
-    else:
-        show(answer, color=not connection.no_color)
+    color = not connection.no_color
+    print_answer(answer, printing.output, lambda: show(answer, color=color))
 
 
 def show(answer: Object, *, color: bool) -> None:
