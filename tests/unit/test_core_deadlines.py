@@ -69,6 +69,22 @@ def test_a_new_leader_counts_the_time_that_has_passed() -> None:
     assert kinds(due(state, after(30))) == [Requeue]
 
 
+def test_a_new_leader_waits_for_the_outcome_of_an_attempt_that_ran_out_meanwhile() -> None:
+    """Who finished in time while nobody led has half a minute to say so; then the attempt ends."""
+    state = State()
+    state.observe_task(bound(a_task(timeout_seconds=30), a_seat()), after(100))
+    assert due(state, after(100), after(100).monotonic) == []
+    assert next_due(state) == after(130).monotonic
+    assert due(state, after(129.9), after(100).monotonic) == []
+    assert kinds(due(state, after(130), after(100).monotonic)) == [Requeue]
+
+
+def test_a_leader_gives_its_own_attempts_no_longer() -> None:
+    """What it bound itself ends at its timeout, however short its term is yet."""
+    state = state_of(bound(a_task(timeout_seconds=10), a_seat()))
+    assert kinds(due(state, after(10), NOW.monotonic)) == [Requeue]
+
+
 def test_a_start_in_the_future_is_now() -> None:
     """A clock that was set back does not prolong an attempt."""
     state = State()

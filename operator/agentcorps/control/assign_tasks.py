@@ -40,11 +40,17 @@ class AssignTasks:
         self._clock = clock
         self._ends = Backlog(applier, MAX_CONCURRENT_ENDS)
         self._words = Backlog(applier, MAX_CONCURRENT_WORDS)
+        self._led_since: float | None = None
 
     async def step(self) -> float | None:
-        """Decide and start what is to be done; returns the seconds until the next deadline."""
+        """Decide and start what is to be done; returns the seconds until the next deadline.
+
+        The first step is the beginning of this leader's term: steps are only taken while it leads.
+        """
         now = self._clock.now()
-        for due in deadlines.due(self._state, now):
+        if self._led_since is None:
+            self._led_since = now.monotonic
+        for due in deadlines.due(self._state, now, self._led_since):
             (self._words if isinstance(due, Explain) else self._ends).add(due)
         self._bind(now)
         for refused in retention.overflow(self._state):

@@ -23,14 +23,23 @@ EXPLAIN_AGAIN_SECONDS: Final = 30.0
 """How often the reason of a long wait is looked at again."""
 REPEAT_SECONDS: Final = 10.0
 """After which time an action comes again whose effect was not seen."""
+HANDOVER_SECONDS: Final = 30.0
+"""How long a new leader waits for outcomes of attempts whose time ran out before or soon after it
+began: an agent that had nobody to report to may well have finished in time. It covers the longest
+pause between two tries of an agent to reach a leader."""
 
 
-def due(state: State, now: Now) -> list[TaskAction]:
+def due(state: State, now: Now, led_since: float = -inf) -> list[TaskAction]:
     """Decide what is due now; looks only at Tasks that changed or whose time has come.
 
     A Task with a write in flight is left alone: it is looked at again when that has settled.
+
+    Args:
+        state: What was observed.
+        now: This instant.
+        led_since: Since when (monotonic) this process leads.
     """
-    look = _Look(state, now)
+    look = _Look(state, now, led_since)
     actions: list[TaskAction] = []
     for uid in state.timers.take_due(now):
         record = state.task(uid)
@@ -52,9 +61,10 @@ def next_due(state: State) -> float | None:
 class _Look:
     """One round of looks."""
 
-    def __init__(self, state: State, now: Now) -> None:
+    def __init__(self, state: State, now: Now, led_since: float) -> None:
         self._state = state
         self._now = now
+        self._led_since = led_since
         self._candidates: dict[Target, list[Candidate]] = {}
 
     def at(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:
@@ -91,6 +101,8 @@ class _Look:
         if started is None:
             return None, None
         ends = started + record.timeout_seconds
+        if started < self._led_since:
+            ends = max(ends, self._led_since + HANDOVER_SECONDS)
         if self._now.monotonic < ends:
             return None, ends
         message = f"attempt {record.attempt} ran longer than {record.timeout_seconds} s"
