@@ -1,5 +1,6 @@
 """From pydantic's JSON schema to the structural schema that a CRD must have."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -7,6 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, NoDefault
 from pydantic_core import core_schema
 
 from agentcorps.api.podtemplate import POD_TEMPLATE_MARK
+from agentcorps.api.rules import IMMUTABLE, VALIDATIONS, cel
 
 Schema = dict[str, Any]
 
@@ -15,6 +17,7 @@ MAP_TYPE = "x-kubernetes-map-type"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING = "x-kubernetes-int-or-string"
 
+_FIXED = "cannot be changed after creation (only cancel can): create a new Task instead"
 # Read as booleans by YAML 1.1, so they must not be names of fields.
 YAML_BOOLEANS = frozenset({"on", "off", "y", "n", "yes", "no", "true", "false"})
 _KEPT = frozenset(
@@ -35,7 +38,7 @@ _KEPT = frozenset(
         "type",
     }
 )
-_DROPPED = frozenset({"title", "default", "uniqueItems"})
+_DROPPED = frozenset({"title", "default", "uniqueItems", IMMUTABLE})
 
 
 class UnsupportedSchemaError(Exception):
@@ -77,7 +80,7 @@ class _Converter:
             if self._pod_template is None:
                 raise UnsupportedSchemaError("a pod template where none is expected")
             return {**schema_text(schema), **self._pod_template}
-        result = {}
+        result: Schema = {}
         for key, value in schema.items():
             if key in _KEPT or key.startswith("x-kubernetes-"):
                 result[key] = value
@@ -91,6 +94,7 @@ class _Converter:
             result.setdefault(LIST_TYPE, "atomic")
         if "type" not in result and INT_OR_STRING not in result:
             result[PRESERVE] = True
+        freeze(result, schema.get(IMMUTABLE, ()))
         return result
 
     def _translated(self, key: str, value: Any) -> Schema:
@@ -144,6 +148,27 @@ class _Converter:
             if "exclusiveMaximum" in schema:
                 schema["maximum"] = schema.pop("exclusiveMaximum") - 1
         return schema
+
+
+def freeze(schema: Schema, names: Sequence[str]) -> None:
+    """Add the rules that keep fields of an object as they were created.
+
+    One on the field sees that it does not change, one on the object that it is neither removed nor
+    added; what has a default is never absent. Comparing on the object alone would do, but names the
+    field five times, and for each the API server (1.37) copies the schemas of all its neighbours:
+    with every write of a status, which is checked with the spec beside it.
+    """
+    fields = schema.get("properties", {})
+    for name in names:
+        rules = [*fields[name].get(VALIDATIONS, ()), cel("self == oldSelf", _FIXED)]
+        fields[name][VALIDATIONS] = rules
+    presence = [
+        cel(f"has(self.{name}) == has(oldSelf.{name})", _FIXED, path=f".{name}")
+        for name in names
+        if "default" not in fields[name]
+    ]
+    if presence:
+        schema[VALIDATIONS] = [*presence, *schema.get(VALIDATIONS, ())]
 
 
 def schema_text(schema: Schema) -> Schema:

@@ -95,7 +95,7 @@ class Cluster(Protocol):
     async def replace_status(
         self, kind: Kind, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> Object:
-        """Replace the status by JSON Patch, fenced by resourceVersion; returns what is stored."""
+        """Replace the status alone, fenced by resourceVersion; returns what is stored."""
 
     async def delete(
         self,

@@ -53,7 +53,7 @@ def test_lost_answers_change_nothing(stage: Stage, row: Row, references: Referen
 def test_slow_writes_do_not_cost_the_lease(stage: Stage, row: Row) -> None:
     """A leader whose writes all wait for longer than the Lease may goes on leading."""
     replica = stage.staffed(1, slots=100)
-    slow = Rule(delaying(6), ("PATCH",), r"/tasks/", times=80)
+    slow = Rule(delaying(6), ("PUT",), r"/tasks/", times=80)
     with replica.faults.injecting(slow):
         stage.submit(80)
         all_well(stage, replica)
@@ -68,13 +68,13 @@ def test_a_server_that_asks_for_time_gets_it(
 ) -> None:
     """Within the seconds that a 429 names, the same object is not asked for again."""
     replica = stage.staffed(2)
-    slow = Rule(answering(429, retry_after=3), ("PATCH",), r"/tasks/", times=6)
+    slow = Rule(answering(429, retry_after=3), ("PUT",), r"/tasks/", times=6)
     with replica.faults.injecting(slow):
         stage.submit(6, sleep=0.1)
         all_well(stage, replica)
     assert slow.hits == 6
     calls = [call for call in replica.faults.calls if "/tasks/" in call.path]
-    refused = [call for call in calls if call.method == "PATCH"][:6]
+    refused = [call for call in calls if call.method == "PUT"][:6]
     for first in refused:
         name = first.path.split("/")[7]
         again = [
@@ -153,7 +153,7 @@ def test_an_editor_of_labels_only_costs_time(
     with meanwhile(edit):
         stage.submit(30, sleep=0.05)
         all_well(stage, replica)
-    conflicts = Rule(answering(409), ("PATCH",), r"/tasks/.*/status", chance=0.5)
+    conflicts = Rule(answering(409), ("PUT",), r"/tasks/.*/status", chance=0.5)
     with replica.faults.injecting(conflicts):
         stage.submit(30, "more", sleep=0.05)
         all_well(stage, replica)

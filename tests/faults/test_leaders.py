@@ -13,7 +13,7 @@ from support.stage import POOL, POOLS, PRODUCTION, Replica, Stage
 AGENTS = 3
 SLOTS = 2
 HELD = ["I1", "I3", "I8", "X"]
-BINDS = "PATCH tasks/status"
+BINDS = "PUT tasks/status"
 
 
 def busy_pair(stage: Stage) -> tuple[Replica, Replica]:

@@ -310,7 +310,7 @@ def _changes() -> Iterator[BadInput]:
         "changed Task spec",
         "CEL",
         objects.task(input={"text": "b"}, priority=5, ttlSecondsAfterFinished=60),
-        (f"spec.input: Invalid value: {_FIXED}", f"spec.priority: Invalid value: {_FIXED}"),
+        (f"spec.input: Invalid value: {_FIXED}", f"spec.priority: Invalid value: 5: {_FIXED}"),
         before=before,
     )
     yield BadInput(

@@ -54,7 +54,7 @@ class Call:
 
     @property
     def what(self) -> str:
-        """Method and kind, such as ``PATCH tasks/status``."""
+        """Method and kind, such as ``PUT tasks/status``."""
         return kind_of(self.method, self.path)
 
 

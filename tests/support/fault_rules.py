@@ -90,7 +90,7 @@ class Rule:
 
 
 def kind_of(method: str, path: str) -> str:
-    """Return method and kind of a request, such as ``PATCH tasks/status`` or ``GET pods``."""
+    """Return method and kind of a request, such as ``PUT tasks/status`` or ``GET pods``."""
     words = path.partition("?")[0].split("/")
     whole_cluster = 4 if words[1] == "apis" else 3
     start = words.index("namespaces") + 2 if "namespaces" in words else whole_cluster

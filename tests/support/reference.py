@@ -21,7 +21,7 @@ from support.stage import Stage
 
 UNCOUNTED = frozenset({"POST events", "PATCH events", "POST leases", "PUT leases"})
 """Events are put together and dropped under pressure; a Lease is renewed by the clock."""
-COALESCED = frozenset({"PATCH agents/status", "PATCH agentpools/status"})
+COALESCED = frozenset({"PUT agents/status", "PUT agentpools/status"})
 """Put together by the clock: fewer are as good, and some more are allowed."""
 POOL_SECONDS = 1
 AGENT_SECONDS = 5
@@ -89,8 +89,8 @@ def restless(agents: int, seconds: float, disturbances: int = 1) -> dict[str, in
     """
     flips = 2 * agents * disturbances
     by_clock = {
-        "PATCH agentpools/status": ceil(seconds / POOL_SECONDS),
-        "PATCH agents/status": agents * ceil(seconds / AGENT_SECONDS),
+        "PUT agentpools/status": ceil(seconds / POOL_SECONDS),
+        "PUT agents/status": agents * ceil(seconds / AGENT_SECONDS),
     }
     return {kind: flips + by_clock[kind] for kind in COALESCED} | {
         f"{method} {SLICES}": disturbances for method in ("POST", "PUT", "PATCH")

@@ -27,9 +27,9 @@ METRICS = """
 apiserver_request_total{code="201",group="agentcorps.dev",resource="tasks",scope="resource",\
 subresource="",verb="POST",version="v1alpha1"} 10
 apiserver_request_total{code="200",group="agentcorps.dev",resource="tasks",scope="resource",\
-subresource="status",verb="PATCH",version="v1alpha1"} 1.9e+01
+subresource="status",verb="PUT",version="v1alpha1"} 1.9e+01
 apiserver_request_total{code="409",group="agentcorps.dev",resource="tasks",scope="resource",\
-subresource="status",verb="PATCH",version="v1alpha1"} 1
+subresource="status",verb="PUT",version="v1alpha1"} 1
 apiserver_request_total{code="200",group="",resource="pods",scope="resource",subresource="",\
 verb="GET",version="v1"} 70
 apiserver_request_total{code="200",group="coordination.k8s.io",resource="leases",\
@@ -69,7 +69,7 @@ def test_the_interval_is_ordered_and_repeatable(values: list[float]) -> None:
 
 def test_only_writes_count() -> None:
     """Reads, Leases and tokens are left out; refused writes are not."""
-    assert mutations(METRICS) == {"POST tasks": 10, "PATCH tasks/status": 20, "POST pods": 3}
+    assert mutations(METRICS) == {"POST tasks": 10, "PUT tasks/status": 20, "POST pods": 3}
 
 
 def test_the_creates_are_the_clients() -> None:
@@ -78,7 +78,7 @@ def test_the_creates_are_the_clients() -> None:
     after = mutations(METRICS.replace("1.9e+01", "39").replace('"POST",version="v1"} 3', ""))
     made = writes_between(before, after)
     assert (made.on_tasks, made.elsewhere) == (20, 0)
-    assert made.by_kind == {"PATCH tasks/status": 20}
+    assert made.by_kind == {"PUT tasks/status": 20}
 
 
 def test_cpu_time_is_user_and_system() -> None:

@@ -11,9 +11,9 @@ from support.fault_proxy import Call
 from support.fault_rules import Rule, answering, kind_of
 from support.reference import Outcome, differences, is_counted, restless
 
-BINDS = "PATCH tasks/status"
+BINDS = "PUT tasks/status"
 WANTED = Outcome(
-    done=Counter({BINDS: 8, "POST pods": 2, "PATCH agents/status": 4}),
+    done=Counter({BINDS: 8, "POST pods": 2, "PUT agents/status": 4}),
     unknown=Counter(),
     end={"tasks": {"t0": ["Succeeded", 0, True]}, "pods": ["crew-0", "crew-1"]},
     pods=2,
@@ -26,7 +26,7 @@ def with_done(**counts: int) -> Outcome:
     kinds = {
         "binds": BINDS,
         "pods": "POST pods",
-        "statuses": "PATCH agents/status",
+        "statuses": "PUT agents/status",
         "deletes": "DELETE agents",
     }
     changed = {kinds[name]: count for name, count in counts.items()}
@@ -36,18 +36,18 @@ def with_done(**counts: int) -> Outcome:
 def test_the_same_outcome_differs_in_nothing() -> None:
     """What equals the run without faults is no breach, nor are fewer statuses put together."""
     assert differences(WANTED, WANTED, {}) == []
-    fewer = replace(WANTED, done=WANTED.done - Counter({"PATCH agents/status": 3}))
+    fewer = replace(WANTED, done=WANTED.done - Counter({"PUT agents/status": 3}))
     assert differences(fewer, WANTED, {}) == []
 
 
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (with_done(binds=9), "I2: 9 x PATCH tasks/status"),
+        (with_done(binds=9), "I2: 9 x PUT tasks/status"),
         (with_done(pods=3), "I2: 3 x POST pods"),
-        (with_done(statuses=9), "I2: 9 x PATCH agents/status"),
+        (with_done(statuses=9), "I2: 9 x PUT agents/status"),
         (with_done(deletes=1), "I2: 1 x DELETE agents"),
-        (replace(WANTED, done=WANTED.done - Counter({BINDS: 1})), "I2: 7 x PATCH tasks/status"),
+        (replace(WANTED, done=WANTED.done - Counter({BINDS: 1})), "I2: 7 x PUT tasks/status"),
         (replace(WANTED, pods=3), "I2: 3 pods were made"),
         (replace(WANTED, end=WANTED.end | {"pods": ["crew-0"]}), "I2: pods at the end"),
         (replace(WANTED, end=WANTED.end | {"tasks": {}}), "I2: tasks at the end"),
@@ -70,7 +70,7 @@ def test_a_write_of_unknown_fate_may_make_up_for_a_missing_one() -> None:
 def test_agents_that_come_and_go_may_show_in_statuses_only() -> None:
     """Two agents, ten seconds, three disturbances: sixteen more statuses are right, and no more."""
     allowed = restless(agents=2, seconds=10.0, disturbances=3)
-    assert allowed["PATCH agentpools/status"] == 22
+    assert allowed["PUT agentpools/status"] == 22
     assert differences(with_done(statuses=20), WANTED, allowed) == []
     assert len(differences(with_done(statuses=21), WANTED, allowed)) == 1
     assert len(differences(with_done(pods=3), WANTED, allowed)) == 1
@@ -79,7 +79,7 @@ def test_agents_that_come_and_go_may_show_in_statuses_only() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "kind", "counted"),
     [
-        ("PATCH", "/apis/agentcorps.dev/v1alpha1/namespaces/a/tasks/t0/status", BINDS, True),
+        ("PUT", "/apis/agentcorps.dev/v1alpha1/namespaces/a/tasks/t0/status", BINDS, True),
         ("POST", "/api/v1/namespaces/a/pods?fieldManager=x", "POST pods", True),
         ("GET", "/apis/agentcorps.dev/v1alpha1/tasks?watch=true", "GET tasks", False),
         ("PUT", "/apis/coordination.k8s.io/v1/namespaces/a/leases/l", "PUT leases", False),

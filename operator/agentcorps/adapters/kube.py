@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agentcorps.adapters.connection import JSON, JSON_PATCH
+from agentcorps.adapters.connection import JSON
 from agentcorps.adapters.listing import Listing, collection_path, object_path
 from agentcorps.ports import Conflict, NotFound
 
@@ -48,15 +48,20 @@ class KubeCluster:
     ) -> Object:
         """Replace the whole status, fenced by resourceVersion; returns the object as stored.
 
-        A JSON Patch, because a stale version is then a 409 and nulls within results survive. The
-        stored object must have a status, which the CRDs give it by default.
+        A PUT of the status alone: the API server takes everything else from the stored object,
+        which it need not patch as JSON first. A stale version is a 409.
         """
-        patch = [
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": str(resource_version)},
-            {"op": "replace", "path": "/status", "value": dict(status)},
-        ]
-        path = object_path(kind, key) + "/status"
-        stored: Object = await self._send("PATCH", path, body=patch, content_type=JSON_PATCH)
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "resourceVersion": str(resource_version),
+            },
+            "status": dict(status),
+        }
+        stored: Object = await self._send("PUT", object_path(kind, key) + "/status", body=body)
         return stored
 
     async def delete(

@@ -16,6 +16,7 @@ from agentcorps.api.names import (
 )
 
 VALIDATIONS: Final = "x-kubernetes-validations"
+IMMUTABLE: Final = "x-agentcorps-immutable"
 
 
 def cel(rule: str, message: str, *, path: str | None = None) -> dict[str, str]:
@@ -41,21 +42,12 @@ def matches(pattern: str, message: str) -> dict[str, Any]:
     return validated(cel(f"self.matches(r'{pattern}')", message))
 
 
-def immutable(*fields: str) -> list[dict[str, str]]:
-    """Return one rule per field of a Task's spec.
+def immutable(*fields: str) -> dict[str, Any]:
+    """Return extras of an object whose `fields` stay as they were created.
 
-    They stand on `spec`: on the fields themselves, removing and re-adding one would bypass them.
+    The generator makes rules of it, because it takes two, in two places: see its `freeze`.
     """
-    message = "cannot be changed after creation (only cancel can): create a new Task instead"
-    return [
-        cel(
-            f"has(self.{name}) == has(oldSelf.{name})"
-            f" && (!has(self.{name}) || self.{name} == oldSelf.{name})",
-            message,
-            path=f".{name}",
-        )
-        for name in fields
-    ]
+    return {IMMUTABLE: list(fields)}
 
 
 def child_name_rule(limit: int, why: str) -> list[dict[str, str]]:

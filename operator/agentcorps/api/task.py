@@ -114,21 +114,21 @@ class TaskSpec(ApiModel):
     """What is to be done, by whom, and within which limits."""
 
     model_config = ConfigDict(
-        json_schema_extra=validated(
-            *immutable(
-                "pool",
-                "agentSelector",
-                "requires",
-                "input",
-                "inputFrom",
-                "resultTo",
-                "priority",
-                "queueTimeoutSeconds",
-                "affinityKey",
-                "timeoutSeconds",
-                "retry",
-                "ttlSecondsAfterFinished",
-            ),
+        json_schema_extra=immutable(
+            "pool",
+            "agentSelector",
+            "requires",
+            "input",
+            "inputFrom",
+            "resultTo",
+            "priority",
+            "queueTimeoutSeconds",
+            "affinityKey",
+            "timeoutSeconds",
+            "retry",
+            "ttlSecondsAfterFinished",
+        )
+        | validated(
             cel(
                 "has(self.pool) != has(self.agentSelector)",
                 "give either pool or agentSelector: they say which agents may do the work",
@@ -139,7 +139,7 @@ class TaskSpec(ApiModel):
                 path=".cancel",
             ),
             cel(
-                "!has(self.input) || !has(self.inputFrom)",
+                "!has(self.inputFrom) || !has(self.input)",
                 "must not be set beside input: give one of the two",
                 path=".inputFrom",
             ),
@@ -316,7 +316,9 @@ class TaskStatus(ApiModel):
         description=f"The last {MAX_ATTEMPTS_KEPT} attempts that ended.",
     )
     conditions: Conditions = Field(
-        default=(), description="Ready, Reconciling, Stalled and Succeeded."
+        default=(),
+        description="Ready; until the end Reconciling; then Succeeded, and after any but a good end"
+        " Stalled. What is absent is False.",
     )
 
 

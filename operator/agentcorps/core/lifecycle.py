@@ -267,6 +267,4 @@ def _with_attempt(record: TaskRecord, reason: str, message: str, now: Now) -> tu
 
 def _written(record: TaskRecord, **changes: Any) -> TaskRecord:
     """The record as the next write of its status leaves it."""
-    # Before the first write there are no conditions, but what they say has held from the start.
-    since = record.created if record.conditions_since is None else record.conditions_since
-    return replace(record, observed_generation=record.generation, conditions_since=since, **changes)
+    return replace(record, observed_generation=record.generation, **changes)

@@ -127,8 +127,6 @@ class TaskRecord:
     agent_instance: str = ""
     started_at: float | None = None
     finished_at: float | None = None
-    conditions_since: float | None = None
-    """Since when the non-terminal conditions stand; None before the first write."""
     observed_generation: int = -1
     progress_percent: int | None = None
     progress_message: str = ""

@@ -12,6 +12,8 @@ from agentcorps.core.digest import canonical_digest
 from agentcorps.core.payloads import StoredResult
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agentcorps.core.records import Attempt, TaskRecord
 
 ABSENT: Final = object()
@@ -77,35 +79,41 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def _conditions(record: TaskRecord) -> list[dict[str, Any]]:
-    """Ready, Reconciling, Stalled and Succeeded.
+    """Ready, and of Reconciling, Stalled and Succeeded what tells something.
 
     Until its end a Task is reconciling and not ready; a good end makes it ready, any other stalled.
-    What an end does not change keeps its lastTransitionTime.
+    kstatus takes what is absent for False, and each condition is paid for with every event.
     """
-    true, false = ConditionStatus.TRUE, ConditionStatus.FALSE
-    since = record.created if record.conditions_since is None else record.conditions_since
-    ended = since if record.finished_at is None else record.finished_at
-    good = record.phase is TaskPhase.SUCCEEDED
-    bad = record.terminal and not good
-    outcome = (true if good else false) if record.terminal else ConditionStatus.UNKNOWN
-    values = (
-        (ConditionType.READY, true if good else false, ended if good else since),
-        (ConditionType.RECONCILING, false if record.terminal else true, ended),
-        (ConditionType.STALLED, true if bad else false, ended if bad else since),
-        (ConditionType.SUCCEEDED, outcome, ended),
-    )
     reason, message = _told(record)
     return [
         {
             "type": kind.value,
-            "status": value.value,
+            "status": status.value,
             "reason": reason,
             "message": message,
-            "lastTransitionTime": timestamp(moment),
+            "lastTransitionTime": timestamp(since),
             "observedGeneration": record.observed_generation,
         }
-        for kind, value, moment in values
+        for kind, status, since in _holding(record)
     ]
+
+
+def _holding(record: TaskRecord) -> Iterator[tuple[ConditionType, ConditionStatus, float]]:
+    """Yield type, status and time of last transition of each condition."""
+    true, false = ConditionStatus.TRUE, ConditionStatus.FALSE
+    # Before the first write there are no conditions, but what they say has held from the start.
+    begun = record.created
+    ended = begun if record.finished_at is None else record.finished_at
+    if not record.terminal:
+        yield ConditionType.READY, false, begun
+        yield ConditionType.RECONCILING, true, begun
+    elif record.phase is TaskPhase.SUCCEEDED:
+        yield ConditionType.READY, true, ended
+        yield ConditionType.SUCCEEDED, true, ended
+    else:
+        yield ConditionType.READY, false, begun
+        yield ConditionType.STALLED, true, ended
+        yield ConditionType.SUCCEEDED, false, ended
 
 
 def _told(record: TaskRecord) -> tuple[str, str]:

@@ -207,7 +207,6 @@ def _task_status(status: Mapping[str, Any]) -> dict[str, Any]:
         "agent_instance": text(status, "agentInstance", "status.agentInstance", ""),
         "started_at": moment(status, "startedAt", "status.startedAt"),
         "finished_at": moment(status, "finishedAt", "status.finishedAt"),
-        "conditions_since": _conditions_since(status),
         "observed_generation": whole(
             status, "observedGeneration", "status.observedGeneration", -1, None
         ),
@@ -235,16 +234,6 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt:
         reason=text(entry, "reason", "status.attempts.reason", ""),
         message=text(entry, "message", "status.attempts.message", ""),
     )
-
-
-def _conditions_since(status: Mapping[str, Any]) -> float | None:
-    """Since when the oldest condition stands: each kind of end leaves one as it was before it."""
-    path = "status.conditions"
-    times = (
-        moment(condition, "lastTransitionTime", f"{path}.lastTransitionTime")
-        for condition in entries(status, "conditions", path)
-    )
-    return min((time for time in times if time is not None), default=None)
 
 
 def _agent_phase(status: Mapping[str, Any]) -> AgentPhase | None:

@@ -15,7 +15,6 @@ Json = dict[str, Any]
 Item = TypeVar("Item")
 
 CONNECTIONS = 64
-JSON_PATCH = "application/json-patch+json"
 _FAILED = 400
 _LONGEST_LINE = 2**22
 
@@ -51,9 +50,9 @@ class Client:
         """Create an object."""
         return await self._send("POST", path, body, "application/json")
 
-    async def patch(self, path: str, operations: list[Json]) -> Json:
-        """Send a JSON Patch."""
-        return await self._send("PATCH", path, operations, JSON_PATCH)
+    async def put(self, path: str, body: Json) -> Json:
+        """Replace an object, or a part of it."""
+        return await self._send("PUT", path, body, "application/json")
 
     async def get(self, path: str) -> Json:
         """Read an object or a list."""

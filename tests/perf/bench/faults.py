@@ -16,9 +16,7 @@ _GONE_SECONDS = 1.0
 
 def conflicts() -> Rule:
     """A tenth of all status writes of Tasks is answered 409, and does not happen."""
-    return Rule(
-        answering(409), methods=("PATCH",), path="/tasks/[^/]+/status", chance=CONFLICT_SHARE
-    )
+    return Rule(answering(409), methods=("PUT",), path="/tasks/[^/]+/status", chance=CONFLICT_SHARE)
 
 
 class Trouble:

@@ -12,9 +12,9 @@ CANARY = "canary-floor"
 
 
 async def floor(plane: Plane, client: Client, namespace: str, count: int) -> Json:
-    """Create so many Tasks and patch the status of each twice, as fast as the client can.
+    """Create so many Tasks and write the status of each twice, as fast as the client can.
 
-    The patches are those that the operator sends, fields and fence included.
+    The writes are those that the operator sends, fields and fence included.
     """
     await plane.namespace(client, namespace)
     path = TASKS.format(namespace)
@@ -23,7 +23,7 @@ async def floor(plane: Plane, client: Client, namespace: str, count: int) -> Jso
         name = f"floor-{number}"
         stored = await client.post(path, task(name, CANARY))
         for status in (BOUND, FINISHED):
-            stored = await client.patch(f"{path}/{name}/status", _replaced(stored, status))
+            stored = await client.put(f"{path}/{name}/status", _with(stored, status))
 
     async with metered(client, plane) as cost:
         began = time.monotonic()
@@ -32,29 +32,30 @@ async def floor(plane: Plane, client: Client, namespace: str, count: int) -> Jso
     return {"tasks": count, "rate": count / took, **cost}
 
 
-def _replaced(stored: Json, status: Json) -> list[Json]:
-    version = stored["metadata"]["resourceVersion"]
-    return [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "replace", "path": "/status", "value": status},
-    ]
+def _with(stored: Json, status: Json) -> Json:
+    metadata = {name: stored["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+    return {
+        "apiVersion": stored["apiVersion"],
+        "kind": stored["kind"],
+        "metadata": metadata,
+        "status": status,
+    }
 
 
 _SINCE = "2026-01-01T00:00:00Z"
 
 
-def _conditions(states: str, reason: str, message: str) -> list[Json]:
-    kinds = ("Ready", "Reconciling", "Stalled", "Succeeded")
+def _conditions(reason: str, message: str, **states: str) -> list[Json]:
     return [
         {
             "type": kind,
-            "status": {"T": "True", "F": "False", "?": "Unknown"}[state],
+            "status": status,
             "reason": reason,
             "message": message,
             "lastTransitionTime": _SINCE,
             "observedGeneration": 1,
         }
-        for kind, state in zip(kinds, states, strict=True)
+        for kind, status in states.items()
     ]
 
 
@@ -68,23 +69,25 @@ BOUND: Json = {
     "podUID": "6f1ed002-ab41-4b6f-9e0e-1c2d3e4f5a6b",
     "agentInstance": "0123456789abcdef0123456789abcdef",
     "startedAt": _SINCE,
-    "conditions": _conditions("FTF?", "Bound", "agent crowd-123 works on attempt 1"),
+    "conditions": _conditions(
+        "Bound", "agent crowd-123 works on attempt 1", Ready="False", Reconciling="True"
+    ),
 }
 FINISHED: Json = {
     **BOUND,
     "phase": "Succeeded",
     "finishedAt": _SINCE,
-    "reason": "Succeeded",
+    "reason": "Completed",
     "attempts": [
         {
             "attempt": 1,
             "agentName": "crowd-123",
             "startedAt": _SINCE,
             "finishedAt": _SINCE,
-            "reason": "Succeeded",
+            "reason": "Completed",
         }
     ],
-    "conditions": _conditions("TFFT", "Succeeded", ""),
+    "conditions": _conditions("Completed", "", Ready="True", Succeeded="True"),
     "result": {"echo": {"secret": CANARY}},
     "resultDigest": "sha256:" + 64 * "0",
 }

@@ -27,13 +27,13 @@ class Writes(NamedTuple):
     """All but the creates, which are the client's."""
     elsewhere: int
     by_kind: dict[str, int]
-    """Such as ``PATCH agents/status``."""
+    """Such as ``PUT agents/status``."""
 
 
 def mutations(text: str) -> Counter[str]:
     """Return how often each mutating request was counted in an exposition of metrics.
 
-    The keys are verb and resource, such as ``PATCH tasks/status``. Refused ones count as well.
+    The keys are verb and resource, such as ``PUT tasks/status``. Refused ones count as well.
     """
     found: Counter[str] = Counter()
     for line in _LINE.finditer(text):
