@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from functools import partial
@@ -112,6 +113,7 @@ class Process:
         for feed in operator.feeds:
             await self._insist(feed.refresh)
         await self._insist(operator.resync.start)
+        _keep_for_good()
         operator.duty.begin()
         operator.kopf.start()
         for loop in operator.loops:
@@ -177,6 +179,16 @@ class Process:
         return ["starting"] if self._operator is None else self._operator.vitals.behind()
 
 
+def _keep_for_good() -> None:
+    """Let the garbage collector never look again at what there is now.
+
+    It would stop the process for some 50 ms each time, for modules and lists that stay anyway. What
+    dies without a cycle, as records do, is freed all the same.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 async def operate(settings: Settings) -> int:
     """Run an operator until SIGTERM or SIGINT; returns the exit code."""
     process = Process(settings)
@@ -192,6 +204,7 @@ def main() -> int:
         settings = Settings.from_environ()
         configure_logs(settings.log_level, settings.log_format)
         raise_open_files()
+        _keep_for_good()
         return uvloop.run(operate(settings))
     except (SettingsError, CredentialsError) as error:
         print(f"agentcorps: {error}", file=sys.stderr)  # noqa: T201 - for the person who starts it
