@@ -51,7 +51,10 @@ class AssignTasks:
         if self._led_since is None:
             self._led_since = now.monotonic
         for due in deadlines.due(self._state, now, self._led_since):
-            (self._words if isinstance(due, Explain) else self._ends).add(due)
+            task = self._state.task(due.task_uid)
+            if task is not None:
+                backlog = self._words if isinstance(due, Explain) else self._ends
+                backlog.add(task.key.namespace, due)
         self._bind(now)
         for refused in retention.overflow(self._state):
             self._applier.start(refused)
