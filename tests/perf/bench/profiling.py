@@ -20,7 +20,9 @@ _SPY = Path(sys.executable).with_name("py-spy")
 async def profile(sizes: Sizes, target: Path, logs: Path) -> float:
     """Draw what the operator does while it works on W2; returns the Tasks a second meanwhile.
 
-    Sampling costs the operator some of its rate.
+    Only who holds the interpreter's lock is drawn: the waits of other threads would fill a third of
+    the picture. OpenSSL works without it, and is left out. Sampling costs the operator some of its
+    rate.
 
     Args:
         sizes: How many agents and Tasks.
@@ -39,7 +41,7 @@ async def profile(sizes: Sizes, target: Path, logs: Path) -> float:
             await fleet.still()
             say(f"profiling {sizes.tasks} tasks on {sizes.agents} agents")
             spy = await asyncio.create_subprocess_exec(
-                str(_SPY), "record", "--format", "flamegraph", "--rate", str(RATE),
+                str(_SPY), "record", "--format", "flamegraph", "--rate", str(RATE), "--gil",
                 "--pid", str(fleet.operator.pid), "--output", str(target),
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
