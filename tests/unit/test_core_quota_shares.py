@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentcorps.core.quota.shares import Claim, Line, fits, share_out
 from agentcorps.core.records import Key
+from support.water_fill import Thirst, water_fill
 
 if TYPE_CHECKING:
     from random import Random
@@ -22,6 +23,11 @@ def _key(number: int) -> Key:
 
 def _granted(claims: list[Claim], lines: list[Line]) -> dict[str, int]:
     return {key.name: grant.agents for key, grant in share_out(claims, lines).items()}
+
+
+def _exact(pools: list[tuple[int, int]], hard: int) -> dict[str, Fraction]:
+    """Return the shares of pools of some (demand, weight), not rounded to agents."""
+    return water_fill({f"pool-{n}": Thirst(*pool) for n, pool in enumerate(pools)}, hard)
 
 
 def _pods(count: int) -> list[Line]:
@@ -145,27 +151,6 @@ def test_shares_are_near_the_exact_water_fill(weights: list[int], hard: int) -> 
         assert abs(found[f"pool-{number}"] - exact) <= len(weights)
 
 
-def _water_fill(pools: list[tuple[int, int]], hard: int) -> list[Fraction]:
-    """Exact shares of (demand, weight): the level rises until the water is used, or all are full.
-
-    Written down from the definition, with fractions, and without any agent being whole.
-    """
-    shares = [Fraction(0)] * len(pools)
-    thirsty = {number for number, (wanted, _) in enumerate(pools) if wanted}
-    water = Fraction(hard)
-    while thirsty and water:
-        weight = sum(pools[number][1] for number in thirsty)
-        rise = min(
-            water / weight,
-            *((pools[n][0] - shares[n]) / pools[n][1] for n in thirsty),
-        )
-        for number in thirsty:
-            shares[number] += rise * pools[number][1]
-        water -= rise * weight
-        thirsty = {number for number in thirsty if shares[number] < pools[number][0]}
-    return shares
-
-
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(1, 8)), min_size=1, max_size=6),
     st.integers(0, 200),
@@ -178,8 +163,8 @@ def test_shares_follow_the_exact_water_fill_under_any_demand(
         Claim(_key(n), wanted, (1,), weight=weight) for n, (wanted, weight) in enumerate(pools)
     ]
     found = _granted(claims, _pods(hard))
-    for number, exact in enumerate(_water_fill(pools, hard)):
-        assert abs(found[f"pool-{number}"] - exact) <= len(pools)
+    for name, exact in _exact(pools, hard).items():
+        assert abs(found[name] - exact) <= len(pools)
 
 
 @given(
@@ -192,8 +177,8 @@ def test_rounding_costs_little_of_a_large_quota(pools: list[tuple[int, int]], ha
         Claim(_key(n), wanted, (1,), weight=weight) for n, (wanted, weight) in enumerate(pools)
     ]
     found = _granted(claims, _pods(hard))
-    exact = _water_fill(pools, hard)
-    assert max(abs(found[f"pool-{n}"] - share) for n, share in enumerate(exact)) <= 2
+    exact = _exact(pools, hard)
+    assert max(abs(found[name] - share) for name, share in exact.items()) <= 2
 
 
 @given(_worlds())

@@ -120,7 +120,8 @@ def _show_limits(answer: Object) -> None:
         emit(f"limited by: {limit}")
     for name in ("quota", "stalled"):
         told = answer[name]
-        if told.get("status") == "True" and told.get("message"):
+        repeated = name == "stalled" and told.get("reason") == ConditionType.QUOTA_LIMITED
+        if told.get("status") == "True" and told.get("message") and not repeated:
             emit(f"{name}: {told['message']}")
 
 
