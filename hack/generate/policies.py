@@ -134,15 +134,20 @@ def _names(*references: str) -> str:
 
 
 def _may_all(variable: str, kind: str) -> Document:
-    """Return the rule that the requester may get all objects of some names."""
+    """Return the rule that the requester may get all objects of some names.
+
+    The message cannot ask the authorizer, so of several names it does not tell which one it is.
+    """
+    names = f"variables.{variable}"
     asked = f"authorizer.group('').resource('{variable.lower()}').namespace(request.namespace)"
-    allowed = f"{asked}.name(name).check('get').allowed()"
+    told = f"({names}.size() == 1 ? '{kind} ' + {names}[0]"
+    told += f" : 'all of the {kind}s ' + {names}.join(', '))"
     return {
-        "expression": f"variables.{variable}.all(name, {allowed})",
+        "expression": f"{names}.all(name, {asked}.name(name).check('get').allowed())",
         "messageExpression": "'spec.scaling.policies: ' + request.userInfo.username"
-        f" + ' may not get {kind} ' + variables.{variable}.filter(name, !{allowed})[0]"
-        " + ' in namespace ' + request.namespace + ': whoever creates or changes a pool must be"
-        " allowed to read what the operator sends to its metrics servers'",
+        f" + ' may not get ' + {told} + ' in namespace ' + request.namespace + ': whoever creates"
+        " or changes a pool must be allowed to read what the operator sends to its metrics"
+        " servers'",
         "reason": "Forbidden",
     }
 

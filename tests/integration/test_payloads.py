@@ -14,9 +14,9 @@ from support import objects
 from support.kubectl import Answer, Kubectl
 from support.objects import Json
 from support.poll import until
+from support.rights import AS_USER, USER, grant
 from support.stage import Stage
 
-USER = "alice"
 FROM_SECRET = {"secretKeyRef": {"name": "mail", "key": "input.json"}}
 FROM_CONFIG_MAP = {"configMapKeyRef": {"name": "mail", "key": "input.json"}}
 TO_SECRET = {"secret": {"name": "answer"}}
@@ -47,33 +47,7 @@ def enforce(cluster: Kubectl, documents: list[Json], words: str) -> None:
 
 def submit(kubectl: Kubectl, task: Json, *options: str) -> Answer:
     """Create a Task as a user who is nobody in particular."""
-    return kubectl.send("create", task, options=(f"--as={USER}", *options))
-
-
-def grant(
-    kubectl: Kubectl,
-    rights: dict[str, dict[str, list[str]]],
-    *,
-    name: str = "more",
-    names: tuple[str, ...] = (),
-) -> None:
-    """Allow the user verbs on resources of API groups, perhaps only on objects of some names."""
-    rules = [
-        {"apiGroups": [group], "resources": [resource], "verbs": verbs, "resourceNames": [*names]}
-        for group, resources in rights.items()
-        for resource, verbs in resources.items()
-    ]
-    api = "rbac.authorization.k8s.io/v1"
-    role = {"apiVersion": api, "kind": "Role", "metadata": {"name": name}, "rules": rules}
-    binding = {
-        "apiVersion": api,
-        "kind": "RoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
-    }
-    applied = kubectl.send("apply", role, binding)
-    assert applied.ok, applied.stderr
+    return kubectl.send("create", task, options=(AS_USER, *options))
 
 
 @pytest.fixture
@@ -147,10 +121,9 @@ def test_plain_tasks_and_cancellations_need_no_right_on_secrets(user: Kubectl) -
     """Who may not read the Secret can create other Tasks, and cancel or label this one."""
     assert submit(user, objects.task("plain")).ok
     user.create(objects.task("sealed", inputFrom=FROM_SECRET))
-    as_user = f"--as={USER}"
-    assert user.patch("task/plain", {"spec": {"cancel": True}}, as_user).ok
-    assert user.patch("task/sealed", {"metadata": {"labels": {"a": "b"}}}, as_user).ok
-    assert user.patch("task/sealed", {"spec": {"cancel": True}}, as_user).ok
+    assert user.patch("task/plain", {"spec": {"cancel": True}}, AS_USER).ok
+    assert user.patch("task/sealed", {"metadata": {"labels": {"a": "b"}}}, AS_USER).ok
+    assert user.patch("task/sealed", {"spec": {"cancel": True}}, AS_USER).ok
 
 
 def test_an_installation_without_secrets_refuses_such_tasks(
