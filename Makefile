@@ -66,6 +66,7 @@ unit: venv ## Tests without a cluster
 
 .PHONY: integration
 integration: venv tools ## Tests on a real API server of their own
+	@$(CLUSTER_TOOL) tools --with prometheus >/dev/null
 	@$(BIN)/pytest tests/integration tests/faults -m "integration or quick" $(PYTEST_ARGS)
 
 .PHONY: model

@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[common])
 
     tool = add("tools", "Build the programs once, and print their folder.")
-    tool.add_argument("--with", dest="extra", action="append", default=[], choices=["kwok"])
+    tool.add_argument(
+        "--with", dest="extra", action="append", default=[], choices=["kwok", "prometheus"]
+    )
     up = add("up", "Start the cluster unless it runs, and print its kubeconfig.")
     up.add_argument(
         "--control-plane-only",

@@ -97,6 +97,12 @@ def recipes() -> dict[str, Recipe]:
         "node": Recipe(packages=("./coredns", "./pause"), programs=("coredns", "pause")),
         "helm": Recipe(packages=("helm.sh/helm/v3/cmd/helm",), programs=("helm",)),
         "kwok": Recipe(packages=("sigs.k8s.io/kwok/cmd/kwok",), programs=("kwok",)),
+        "prometheus": Recipe(
+            packages=("github.com/prometheus/prometheus/cmd/prometheus",),
+            programs=("prometheus",),
+            module="prometheus",
+            tags="remove_all_sd",
+        ),
     }
 
 

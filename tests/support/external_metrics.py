@@ -58,6 +58,8 @@ class ExternalMetrics:
         self._series: dict[str, list[Series]] = {}
         self.failure: HTTPStatus | None = None
         """What every question about a metric is answered with, instead of values."""
+        self.silent = threading.Event()
+        """While it is set, questions about a metric wait for their answer."""
         self.asked: list[str] = []
         """Path and query of every question about a metric."""
         self._authority = trustme.CA()
@@ -85,6 +87,7 @@ class ExternalMetrics:
     ) -> None:
         """Take the registration back first: an API without a server holds up whoever lists all."""
         self._kubectl.run("delete", "apiservice", APISERVICE)
+        self.silent.clear()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -145,6 +148,7 @@ class ExternalMetrics:
         if below == [""]:
             return HTTPStatus.OK, self._resources()
         self.asked.append(target)
+        until(lambda: not self.silent.is_set(), "end of the silence", seconds=120)
         if self.failure is not None:
             return self.failure, _refusal(self.failure)
         selector = parse_qs(url.query).get("labelSelector", [""])[0]
