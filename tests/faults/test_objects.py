@@ -147,12 +147,18 @@ def loosened(path: Path) -> Json:
 def test_objects_that_no_schema_would_take_now_hold_nobody_up(
     stage: Stage, row: Row, strict: Kubectl
 ) -> None:
-    """Tasks, agents and pools of wrong types are stored before the operator starts: others work."""
+    """Tasks, agents and pools of wrong types are stored before the operator starts: others work.
+
+    Those whose status cannot be read get an Event that says so.
+    """
     for path in sorted((ROOT / "crds").glob("*.yaml")):
         done = strict.send("apply", loosened(path), options=("--server-side", "--force-conflicts"))
         assert done.ok, done.stderr
     bad = _bad_specs()
     until(lambda: _stored(stage, bad), "bad objects")
+    lost = {TASKS: f"bad-{_first(bad, 'Task')}", AGENTS: f"bad-{_first(bad, 'Agent')}"}
+    for kind, name in lost.items():
+        stage.api.patch(f"{kind.format(stage.namespace)}/{name}/status", {"status": {"phase": "?"}})
     apply_crds(strict)
     replica = stage.lead()
     stage.crew(2)
@@ -161,7 +167,14 @@ def test_objects_that_no_schema_would_take_now_hold_nobody_up(
     assert {end.phase for end in ends.values()} == {"Succeeded"}
     assert replica.process.running
     assert stage.watcher.faults(stage.slots, stage.created.values()) == []
+    events = stage.api.get(f"/apis/events.k8s.io/v1/namespaces/{stage.namespace}/events")["items"]
+    named = [one["regarding"]["name"] for one in events if one["reason"] == "Unreadable"]
+    assert sorted(named) == sorted(lost.values())
     row.faults, row.invariants = f"{len(bad)} objects of wrong types", ["I1", "I3", "I6"]
+
+
+def _first(bad: list[tuple[str, Json]], wanted: str) -> int:
+    return next(number for number, (kind, _) in enumerate(bad) if kind == wanted)
 
 
 def _bad_specs() -> list[tuple[str, Json]]:
