@@ -168,10 +168,8 @@ def build(
     rooms = use_cases(world, trust.address, identities.forget, aging_seconds=aging, access=access)
     resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
     feeds = _feeds(settings, api, rooms.observer)
-    prometheus = PrometheusClient(settings.prometheus_servers)
-    reader = MetricReader(world.cluster, prometheus, KubeExternalMetrics(api), access)
     rules = SharingRules(settings.min_runtime_seconds, settings.unschedulable_seconds)
-    loops = _loops(world, rooms, resync, reader, rules)
+    loops = _loops(world, rooms, resync, _metrics(settings, api, world.cluster), rules)
     kopf_thread = _kopf(settings, credentials, resync, loop, kopf_ended)
     return Operator(
         feeds=feeds,
@@ -235,6 +233,12 @@ def use_cases(
         tasks=tasks,
         fleet=FleetApplier(state, world.cluster, events, remembered, clock, gateway),
     )
+
+
+def _metrics(settings: Settings, api: ApiConnection, cluster: Cluster) -> MetricReader:
+    prometheus = PrometheusClient(settings.prometheus_servers)
+    access = Access(settings.secrets)
+    return MetricReader(cluster, prometheus, KubeExternalMetrics(api), access)
 
 
 def _loops(

@@ -44,11 +44,8 @@ def replicas(
     """Bring the number of a pool's agents to its target (see `targets`).
 
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
-    is surplus is drained, never deleted outright: first what is not ready, then what is idle, last
-    what is busy; among those first who served no affinity key last (then who served the fewest),
-    and the newest first among equals. A drained agent is deleted. What is unfit is drained, and
-    replaced. With neither too many nor too few, agents of an earlier template are
-    replaced (see `rollout`).
+    is unfit is drained, and replaced; a drained agent is deleted. With neither too many nor too
+    few, agents of an earlier template are replaced (see `rollout`).
 
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
@@ -120,6 +117,10 @@ def _to_number(
     giving_back: Callable[[int], Sequence[Drain]],
 ) -> Sequence[CreateAgent | Drain] | None:
     """Return the steps to the number of agents; None when there are as many as there should be.
+
+    What is surplus is drained, never deleted outright: first what is not ready, then what is idle,
+    last what is busy; among those first who served no affinity key last (then who served the
+    fewest), and the newest first among equals.
 
     Where the quotas of the namespace leave less than the pool wants, it keeps to that; what it has
     too much it gives back (see `given_back`).
