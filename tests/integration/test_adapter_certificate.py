@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from agentcorps.adapters.certificate import CertificateStore
-from agentcorps.adapters.connection import JSON_PATCH, ApiConnection
+from agentcorps.adapters.connection import ApiConnection
 from support.api import HandClock, answered, connected, running
+from support.raw_api import PATCHES
 
 TEN_MONTHS = 300 * 86_400
 
@@ -128,7 +129,7 @@ async def test_a_broken_secret_is_mended(kubeconfig: Path, namespace: str) -> No
         first = await store(api, namespace, clock).ensure()
         path = f"/api/v1/namespaces/{namespace}/secrets/agentcorps-gateway-tls"
         patch = [{"op": "replace", "path": "/data/ca.key", "value": "bm90IGEga2V5"}]
-        await api.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+        await api.request("PATCH", path, body=patch, content_type=PATCHES["json"])
         second = await store(api, namespace, clock).ensure()
         assert (await store(api, namespace, clock).ensure()).ca_pem == second.ca_pem
     assert second.ca_pem != first.ca_pem

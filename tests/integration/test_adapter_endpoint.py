@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from agentcorps.adapters.connection import JSON_PATCH, ApiConnection
+from agentcorps.adapters.connection import ApiConnection
 from agentcorps.adapters.endpoint import GatewayEndpoint
 from support.api import connected, proxied
+from support.raw_api import PATCHES
 
 
 def path(namespace: str) -> str:
@@ -56,7 +57,7 @@ async def test_publish_mends_a_foreign_edit(kubeconfig: Path, namespace: str) ->
             {"op": "add", "path": "/metadata/labels/seen-by", "value": "me"},
             {"op": "replace", "path": "/endpoints/0/addresses/0", "value": "10.9.9.9"},
         ]
-        await api.request("PATCH", path(namespace), body=patch, content_type=JSON_PATCH)
+        await api.request("PATCH", path(namespace), body=patch, content_type=PATCHES["json"])
         await endpoint.publish("10.1.0.7", 8443)
         mended = await stored(api, namespace)
     assert mended["endpoints"][0]["addresses"] == ["10.1.0.7"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from agentcorps.adapters.connection import JSON_PATCH
 from support.api import HandClock, connected, eventually, proxied
 from support.candidates import Delayed, candidate, lease, path
+from support.raw_api import PATCHES
 
 
 async def test_the_first_one_leads(kubeconfig: Path, namespace: str) -> None:
@@ -113,7 +113,9 @@ async def test_edits_by_others_cost_nothing(kubeconfig: Path, namespace: str) ->
         first = candidate(api, namespace, "one", clock)
         await first.acquire()
         patch = [{"op": "add", "path": "/metadata/labels", "value": {"seen-by": "me"}}]
-        edited = await api.request("PATCH", path(namespace), body=patch, content_type=JSON_PATCH)
+        edited = await api.request(
+            "PATCH", path(namespace), body=patch, content_type=PATCHES["json"]
+        )
         async with first.renewing():
             for _ in range(7):
                 await clock.asleep(1)
@@ -159,7 +161,7 @@ async def test_a_stolen_lease_is_noticed(kubeconfig: Path, namespace: str) -> No
         first = candidate(api, namespace, "one", clock)
         await first.acquire()
         patch = [{"op": "replace", "path": "/spec/holderIdentity", "value": "thief"}]
-        await api.request("PATCH", path(namespace), body=patch, content_type=JSON_PATCH)
+        await api.request("PATCH", path(namespace), body=patch, content_type=PATCHES["json"])
         async with first.renewing() as renewing:
             await clock.asleep(1)
             clock.turn(2.0)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from agentcorps.adapters.credentials import Access, AccessSource
 
 JSON = "application/json"
-JSON_PATCH = "application/json-patch+json"
 _CONNECT_SECONDS = 10.0
 _UNAUTHORIZED = 401
 _UNPROCESSABLE = 422
