@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 ELSEWHERE = {
-    "28": "quota shrinks below use: tests/integration/test_quota_rules.py, with the real controllers",
-    "29": "metric missing, NaN or late: tests/integration/test_metrics.py, with a real Prometheus",
+    "28": "quota shrinks below use: tests/integration/test_quota_rules.py (real controllers)",
+    "29": "metric missing, NaN or late: tests/integration/test_metrics.py (real Prometheus)",
     "35": "a revoked RBAC verb: operators of these tests are administrators behind the proxy",
     "36": "gateway certificate rotated under load: needs a clock that passes its renewal time",
     "37": "token expiry: tokens live ten minutes at least; the adapter tests cover a refused one",
