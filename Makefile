@@ -98,6 +98,10 @@ perf-idle: venv tools ## CPU, memory and API writes while a thousand agents are 
 perf-decisions: venv ## CPU time of assignment decisions alone, against tests/perf/decisions.yaml
 	@$(BIN)/pytest -s tests/perf/test_decisions.py $(PYTEST_ARGS)
 
+.PHONY: validate-simulation
+validate-simulation: venv tools ## What `agentcorps simulate` predicts, held against a real operator (four minutes)
+	@$(BIN)/pytest -s tests/perf/test_simulation.py $(PYTEST_ARGS)
+
 # FAULTS=all takes the design's sizes: a crash at every write, ten minutes without an API server,
 # ten thousand tasks at once; without it, a crash at the first write of each kind, and less of those.
 # FAULTS_REPORT=docs/reliability/faults.md writes the table.

@@ -104,6 +104,19 @@ async def test_an_idle_agent_is_drained_by_a_written_phase_and_then_deleted() ->
     assert names(room, Kind.AGENT) == []
 
 
+async def test_a_drained_agent_is_deleted_in_the_next_turn_without_a_watch_event() -> None:
+    """The answer to a write may come before its event, which then is no news and wakes nobody."""
+    room = ControlRoom()
+    room.add_pool(1)
+    await grow(room)
+    set_replicas(room, 0)
+    assert await room.scale.step() == 0.0
+    assert [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT][-1] == "status"
+    assert await room.scale.step() == 0.0
+    assert names(room, Kind.AGENT) == []
+    assert await room.scale.step() is None
+
+
 async def test_a_busy_agent_finishes_before_it_is_deleted() -> None:
     """Scale to zero while a task runs: it succeeds in its first attempt, then the agent goes."""
     room = ControlRoom()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentcorps.control.loop import soonest
 from agentcorps.core import scaling
-from agentcorps.core.actions import CreateAgent
+from agentcorps.core.actions import CreateAgent, DeleteAgent
 from agentcorps.core.room import is_limited
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentcorps.control.basis import Basis
     from agentcorps.control.fleet_writes import FleetApplier
     from agentcorps.control.resource_pool import ResourcePool
-    from agentcorps.core.actions import DeleteAgent, Drain
+    from agentcorps.core.actions import Drain
     from agentcorps.core.records import Key, Now
     from agentcorps.core.room import Room
 
@@ -53,8 +53,9 @@ class ScaleAgents:
         due = soonest(
             scaling.next_due(state, now, agents), self._resource_pool.next_due(now, self._moving)
         )
+        goes_on = len(created) > MAX_CREATED_AT_A_TIME or any(map(self._came_true, others))
         return soonest(
-            0.0 if len(created) > MAX_CREATED_AT_A_TIME else None,
+            0.0 if goes_on else None,
             self._remembered.pools.next_due(now.monotonic),
             self._remembered.replaced_agents.next_due(now.monotonic),
             None if due is None else due - now.monotonic,
@@ -78,6 +79,13 @@ class ScaleAgents:
             creations.append(created)
         turns = zip_longest(*creations)
         return others, [action for turn in turns for action in turn if action is not None]
+
+    def _came_true(self, action: Drain | DeleteAgent) -> bool:
+        """Whether what was done is observed already, by its answer: the watch may wake nobody."""
+        agent = self._state.agents.get(action.agent)
+        if isinstance(action, DeleteAgent):
+            return agent is None
+        return agent is not None and agent.draining_since is not None
 
     def _rests(self, key: Key, now: Now) -> bool:
         """Whether the next agent of a pool is made later: the last could not be, or was no good."""
