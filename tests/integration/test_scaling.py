@@ -253,6 +253,26 @@ def test_a_pool_that_is_paused_at_zero_says_so_and_wakes_when_it_goes_on(
     wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)], "the result")
 
 
+def test_a_pool_without_room_in_its_quota_says_so_and_goes_on_with_more(
+    kubectl: Kubectl, kubelet: Kubelet, kubeconfig: Path, namespace: str
+) -> None:
+    """A Task on a pool that may have no pod waits with QuotaLimited; more quota, and it is done."""
+    assert kubectl.run("create", "quota", "team", "--hard=pods=0").ok
+    kubectl.create(pool(minReplicas=1))
+    until(lambda: status(kubectl).get("limitedBy") == "Quota", "the limit", seconds=SECONDS)
+    submit(kubectl, "t")
+
+    def reason() -> bool:
+        return bool(kubectl.get("task/t")["status"].get("reason") == "QuotaLimited")
+
+    until(reason, "the reason in the status", seconds=SECONDS)
+    why = Cli(kubeconfig, namespace).run("task", "why", "t").stdout.splitlines()[0]
+    said = "pool crew has no agents: its ResourceQuotas leave no room for any"
+    assert why == f"t is Queued (QuotaLimited): {said}"
+    assert kubectl.patch("resourcequota/team", {"spec": {"hard": {"pods": "2"}}}).ok
+    wait(kubelet, lambda: attempts(kubectl) == [("Succeeded", 1)], "the result")
+
+
 def by_age(kubectl: Kubectl, names: set[str]) -> list[str]:
     """Return names of agents, the oldest first, by number among those of one second."""
     items = kubectl.get("agents")["items"]

@@ -100,6 +100,15 @@ def test_an_empty_pool_is_told(replicas: int, reason: str, message: str) -> None
     assert (told.reason, told.message) == (reason, message)
 
 
+def test_a_pool_without_room_in_its_quota_is_told() -> None:
+    """Its agents cannot come before the quotas leave room; a pool that has some is not meant."""
+    short = Staffing(2, limited_by="Quota")
+    told = why(a_task(), pool=short)
+    assert told.reason == "QuotaLimited"
+    assert told.message == "pool crew has no agents: its ResourceQuotas leave no room for any"
+    assert why(a_task(), candidate(0, used=1), pool=short).reason == "NoIdleAgent"
+
+
 def test_a_pool_that_is_paused_at_zero_is_told() -> None:
     """Nothing but a change of the pool brings an agent, even while the last ones are leaving."""
     paused = Staffing(0, scales=True, paused=True)
@@ -125,6 +134,7 @@ def test_a_pool_that_is_paused_at_zero_is_told() -> None:
             Staffing(1, limited_by="Quota"),
             "; the pool has as many agents as its share of the ResourceQuota allows",
         ),
+        (Staffing(2, limited_by="Capacity"), "; pods of the pool wait for a node"),
         (
             Staffing(1, scales=True, paused=True, limited_by="Paused"),
             "; scaling of the pool is paused at 1 agent",

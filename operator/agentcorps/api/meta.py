@@ -90,6 +90,7 @@ class TaskReason(StrEnum):
     NO_AGENT_MATCHES = "NoAgentMatches"
     POOL_NOT_FOUND = "PoolNotFound"
     POOL_PAUSED = "PoolPaused"
+    QUOTA_LIMITED = "QuotaLimited"
     BACKOFF = "Backoff"
     QUEUE_FULL = "QueueFull"
     QUEUE_TIMEOUT = "QueueTimeout"

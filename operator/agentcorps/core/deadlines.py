@@ -156,12 +156,11 @@ class _Look:
 
     def _reason(self, record: TaskRecord) -> TaskReason:
         """Why a Task waits, without a look at each agent."""
-        pool = self._pool(record)
-        coming = pool is not None and pool.target > 0 and not self._state.agents_of(record.pool_key)
         return waiting_reason(
             record,
-            pool=pool,
-            able=coming or self._state.can(record.target, record.requires),
+            pool=self._pool(record),
+            empty=not self._state.agents_of(record.pool_key),
+            able=self._state.can(record.target, record.requires),
             now_wall=self._now.wall,
         )
 

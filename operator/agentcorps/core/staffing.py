@@ -27,6 +27,11 @@ class Staffing(NamedTuple):
         return self.paused and self.target == 0
 
     @property
+    def short_of_quota(self) -> bool:
+        """Whether ResourceQuotas leave it fewer agents than it is to have."""
+        return self.limited_by == LimitedBy.QUOTA.value
+
+    @property
     def limit(self) -> str:
         """What keeps more agents from coming, for people; empty if nothing does."""
         if self.paused:
@@ -39,6 +44,7 @@ _LIMITS: Final = {
     LimitedBy.MAX_REPLICAS.value: "the pool has as many agents as scaling.maxReplicas allows",
     LimitedBy.BEHAVIOR.value: "more agents come as fast as scaling.behavior.scaleUp allows",
     LimitedBy.QUOTA.value: "the pool has as many agents as its share of the ResourceQuota allows",
+    LimitedBy.CAPACITY.value: "pods of the pool wait for a node",
 }
 
 

@@ -127,22 +127,21 @@ def explain(
     if problem is not None:
         return Why(problem[0].value, problem[1], verdicts, cuts)
     able = any(task.requires <= one.capabilities for one in candidates)
-    coming = not candidates and pool is not None and pool.target > 0
-    reason = waiting_reason(task, pool=pool, able=able or coming, now_wall=now_wall)
+    reason = waiting_reason(task, pool=pool, empty=not candidates, able=able, now_wall=now_wall)
     message = _message(task, reason, pool, verdicts, queue_ahead)
     return Why(reason.value, clip_message(message), verdicts, cuts)
 
 
 def waiting_reason(
-    task: TaskRecord, *, pool: Staffing | None, able: bool, now_wall: float
+    task: TaskRecord, *, pool: Staffing | None, empty: bool, able: bool, now_wall: float
 ) -> TaskReason:
     """Why a Queued task waits, in one word.
 
     Args:
         task: The task.
         pool: The AgentPool of the name in ``spec.pool``; None when there is none.
-        able: Whether an agent that may do the work, busy or not, has what the task requires, or is
-            to come.
+        empty: Whether that pool has no agents.
+        able: Whether an agent that may do the work, busy or not, has what the task requires.
         now_wall: Seconds since the Unix epoch.
     """
     if task.pool and pool is None:
@@ -153,6 +152,8 @@ def waiting_reason(
         return TaskReason(task.reason)
     if pool is not None and pool.paused_at_zero:
         return TaskReason.POOL_PAUSED
+    if pool is not None and pool.target and empty:
+        return TaskReason.QUOTA_LIMITED if pool.short_of_quota else TaskReason.NO_IDLE_AGENT
     return TaskReason.NO_IDLE_AGENT if able else TaskReason.NO_AGENT_MATCHES
 
 
@@ -308,6 +309,15 @@ def _ended_at_work(task: TaskRecord) -> bool:
     return bool(task.attempts) and task.attempts[-1].finished_at == task.finished_at
 
 
+_OF_POOL = {
+    TaskReason.POOL_NOT_FOUND: "there is no AgentPool {pool} in namespace {namespace}",
+    TaskReason.POOL_PAUSED: "pool {pool} is to have no agents: its spec.scaling is paused at 0",
+    TaskReason.QUOTA_LIMITED: (
+        "pool {pool} has no agents: its ResourceQuotas leave no room for any"
+    ),
+}
+
+
 def _message(
     task: TaskRecord,
     reason: TaskReason,
@@ -315,14 +325,12 @@ def _message(
     verdicts: list[tuple[str, str]],
     queue_ahead: int,
 ) -> str:
-    if reason is TaskReason.POOL_NOT_FOUND:
-        return f"there is no AgentPool {task.pool} in namespace {task.key.namespace}"
+    if reason in _OF_POOL:
+        return _OF_POOL[reason].format(pool=task.pool, namespace=task.key.namespace)
     if reason is TaskReason.BACKOFF:
         return _resting(task)
     if reason in LACKING:
         return task.message
-    if reason is TaskReason.POOL_PAUSED:
-        return f"pool {task.pool} is to have no agents: its spec.scaling is paused at 0"
     if reason is TaskReason.NO_AGENT_MATCHES and not verdicts:
         return _nobody(task, pool)
     parts = [_summary(task, verdicts)]
