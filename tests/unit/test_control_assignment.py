@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 
+from agentcorps.api.protocol import HeartbeatRequest
 from agentcorps.control.assign_tasks import (
     MAX_CONCURRENT_BINDINGS,
     MAX_CONCURRENT_ENDS,
     MAX_CONCURRENT_WORDS,
 )
 from agentcorps.control.refusals import ProtocolError
-from agentcorps.core import wire
+from agentcorps.core import lifecycle, wire
 from agentcorps.core.records import Key
 from agentcorps.ports import Kind, Refused, Unavailable
 from support.calls import assigning, bound, result
@@ -193,10 +194,8 @@ async def test_finished_tasks_leave_after_their_ttl() -> None:
     assert (Kind.TASK, Key(NAMESPACE, "task")) not in room.cluster.objects
 
 
-async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
-    """A draining agent's poll is answered with drain, never with a task."""
-    room = ControlRoom()
-    who = await room.connect()
+def drained(room: ControlRoom) -> None:
+    """The agent's written phase says from now on that it is drained."""
     agent = room.cluster.change(
         Kind.AGENT,
         Key(NAMESPACE, "crew-0"),
@@ -216,6 +215,32 @@ async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
         ),
     )
     room.observer.agent_event("MODIFIED", agent)
+
+
+async def test_who_drains_is_told_so_only_with_all_that_is_bound_to_it() -> None:
+    """A drained agent without work leaves, so it hears nothing while a binding to it is written."""
+    room = ControlRoom()
+    who = await room.connect()
+    record = room.state.task(room.add_task())
+    assert record is not None
+    now = room.clock.now()
+    room.state.assume(lifecycle.bind(record, who.pod, who.pod_uid, INSTANCE, now))
+    drained(room)
+    assert await room.poll(who, wait=0.05) is None
+    beat = HeartbeatRequest(instance=INSTANCE, running=[])
+    assert not (await room.calls.sessions.heartbeat(who, beat)).drain
+    room.state.settle(record.uid)
+    assert (await room.calls.sessions.heartbeat(who, beat)).drain
+    answer = await room.poll(who, wait=0.05)
+    assert answer is not None
+    assert answer.drain
+
+
+async def test_an_agent_that_drains_gets_no_work_and_is_told() -> None:
+    """A draining agent's poll is answered with drain, never with a task."""
+    room = ControlRoom()
+    who = await room.connect()
+    drained(room)
     room.add_task()
     async with assigning(room):
         answer = await room.poll(who, wait=0.2)

@@ -160,6 +160,21 @@ def test_busy_agents_are_deleted_only_after_their_time_to_drain() -> None:
     assert next_due(fleet.state, fleet.now) is None
 
 
+def test_an_agent_stays_until_the_end_of_its_last_task_is_written() -> None:
+    """Were its leader to die before that write, only the agent could tell the outcome again."""
+    fleet = Fleet()
+    fleet.pool(replicas=0)
+    fleet.ready_agent()
+    running = fleet.task(_key(0))
+    record = fleet.drain(_key(0))
+    done = replace(running, phase=TaskPhase.SUCCEEDED, resource_version=fleet.version())
+    fleet.state.assume(done)
+    assert _step(fleet) == []
+    fleet.state.observe_task(done, fleet.now)
+    fleet.state.settle(done.uid)
+    assert _step(fleet) == [DeleteAgent(_key(0), record.uid, record.resource_version, "Drained")]
+
+
 def test_draining_agents_are_replaced_at_once() -> None:
     """A draining agent no longer counts: its pool gets another one in its place."""
     fleet = Fleet()

@@ -166,7 +166,9 @@ class AgentReports:
         return record
 
     def _directives(self, caller: Caller) -> Directives:
-        return Directives(epoch=self._gatekeeper.epoch, drain=caller.must_drain)
+        # With more bound to it, it is told at its next poll, together with what it has not got yet.
+        drain = caller.must_drain and not self._state.bound_to(caller.key)
+        return Directives(epoch=self._gatekeeper.epoch, drain=drain)
 
 
 def _cause(body: FailRequest, after: TaskRecord) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         HeartbeatRequest,
         HelloRequest,
         NextRequest,
+        TaskDelivery,
         TaskRef,
     )
     from agentcorps.control.deliveries import Deliveries
@@ -84,7 +85,7 @@ class AgentSessions:
             epoch=self._gatekeeper.epoch,
             cancel=verdicts.cancel,
             drop=verdicts.drop,
-            drain=caller.must_drain,
+            drain=self._may_rest(caller, body.instance, body.running),
         )
 
     async def next(self, identity: PodIdentity, body: NextRequest) -> NextResponse | None:
@@ -105,7 +106,13 @@ class AgentSessions:
         caller = await self._gatekeeper.admit(identity)
         self._gatekeeper.session(caller, body.instance)
         self._state.touch(caller.key, self._clock.now())
-        return self._directives(caller, await self._judge(caller, body.instance, body.running))
+        verdicts = await self._judge(caller, body.instance, body.running)
+        return Directives(
+            epoch=self._gatekeeper.epoch,
+            cancel=verdicts.cancel,
+            drop=verdicts.drop,
+            drain=self._may_rest(caller, body.instance, body.running),
+        )
 
     def _open(self, caller: Caller, body: HelloRequest, now: float) -> None:
         agent = caller.agent
@@ -149,14 +156,30 @@ class AgentSessions:
         except ClusterError as error:
             raise unavailable() from error
         self._gatekeeper.require_leading()
-        if not tasks and not verdicts and not caller.must_drain:
+        drain = self._may_rest(caller, body.instance, [*body.running, *tasks])
+        if not tasks and not verdicts and not drain:
             return None
         return NextResponse(
             tasks=tasks,
             epoch=self._gatekeeper.epoch,
             cancel=verdicts.cancel,
             drop=verdicts.drop,
-            drain=caller.must_drain,
+            drain=drain,
+        )
+
+    def _may_rest(
+        self, caller: Caller, instance: str, known: Collection[TaskRef | TaskDelivery]
+    ) -> bool:
+        """Whether the agent is drained, and knows all that is bound to it.
+
+        A drained agent without work says goodbye. What was bound to it a moment before, and is not
+        written yet, would have to go to another one.
+        """
+        has = {(ref.uid, ref.attempt) for ref in known}
+        return caller.must_drain and all(
+            (record.uid, record.attempt) in has
+            for record in self._state.bound_to(caller.key)
+            if record.agent_instance == instance
         )
 
     async def _judge(self, caller: Caller, instance: str, running: Collection[TaskRef]) -> Verdicts:
@@ -164,11 +187,3 @@ class AgentSessions:
             return await judge(self._state, self._writes, caller, instance, running)
         except ClusterError as error:
             raise unavailable() from error
-
-    def _directives(self, caller: Caller, verdicts: Verdicts) -> Directives:
-        return Directives(
-            epoch=self._gatekeeper.epoch,
-            cancel=verdicts.cancel,
-            drop=verdicts.drop,
-            drain=caller.must_drain,
-        )

@@ -53,6 +53,6 @@ def next_binding(state: State, now: Now) -> Bind | None:
 
 
 def _best(state: State, boards: Boards, task: TaskRecord) -> Key | None:
-    avoid, prefer = avoided_agent(task), state.affinity(task)
+    avoid, prefer = avoided_agent(task), state.affinities.agent_for(task)
     name = boards.best(task, avoid=avoid, prefer=prefer)
     return None if name is None else Key(task.key.namespace, name)

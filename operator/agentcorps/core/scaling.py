@@ -237,7 +237,9 @@ def _drained(state: State, agents: Iterable[AgentRecord], now: Now) -> Iterator[
         if agent.draining_since is None or agent.deleting:
             continue
         if not state.bound_to(agent.key):
-            yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "Drained")
+            # Before the outcome of its last task is written, only the agent itself has it for sure.
+            if not state.writes_about(agent.key):
+                yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "Drained")
         elif now.wall >= agent.draining_since + drain_seconds(state, agent):
             yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "DrainTimeout")
 
@@ -249,7 +251,7 @@ def _worth(state: State, agent: AgentRecord, now: Now, first_hello: float | None
     else:
         use = int(assess(state, agent, now, first_hello).standing in _SERVING)
     pod = own_pod(state, agent)
-    warmth = 0 if pod is None else state.warmth(pod.uid)
+    warmth = 0 if pod is None else state.affinities.warmth(pod.uid)
     number = agent_number(agent.pool, agent.key.name)
     return use, warmth, -agent.created, -inf if number is None else -number, agent.key.name
 

@@ -55,7 +55,8 @@ class State:
         self._quotas: Store[QuotaRecord] = Store()
         self._assumed: dict[str, TaskRecord] = {}
         self._boards = Boards(aging_seconds)
-        self._affinities = Affinities()
+        self.affinities = Affinities()
+        """Which agent served each affinity key last."""
         self.news = News(self._all_agents, self._all_pools, self._polls)
         """Tells who has to look at what."""
         self._index = TaskIndex(self._boards)
@@ -94,7 +95,7 @@ class State:
             self._note_end(before, record)
         self.timers.note_phase(record, self._assumed.get(record.uid), now)
         self.timers.look_at(record.uid)
-        self._affinities.note(record)
+        self.affinities.note(record)
         self._place(record.uid)
         return True
 
@@ -164,7 +165,7 @@ class State:
         self._assumed[record.uid] = record
         if record.phase is TaskPhase.RUNNING and not _same_binding(observed, record):
             self._serving.offers.reserve(record.agent, record.uid)
-            self._affinities.note(record)
+            self.affinities.note(record)
             self._boards.served(record)
         elif record.phase is not TaskPhase.RUNNING and observed is not None and _runs(observed):
             self._serving.offers.hold(record.agent, record.uid)
@@ -185,6 +186,10 @@ class State:
     def in_flight(self, uid: str) -> bool:
         """Whether a write of this Task is under way."""
         return uid in self._assumed
+
+    def writes_about(self, agent: Key) -> bool:
+        """Whether a write is under way of a Task that is, or was last, bound to an agent."""
+        return any(record.agent == agent for record in self._assumed.values())
 
     @property
     def binding(self) -> int:
@@ -330,14 +335,6 @@ class State:
     def vacancy(self, agent: Key) -> Vacancy | None:
         """What an agent can take now; None when it is not known or not connected."""
         return self._serving.vacancy(agent)
-
-    def affinity(self, task: TaskRecord) -> str:
-        """Name of the agent that served the Task's affinity key last; empty when none is known."""
-        return self._affinities.agent_for(task) if task.affinity_key else ""
-
-    def warmth(self, pod_uid: str) -> int:
-        """How many affinity keys a pod served last."""
-        return self._affinities.warmth(pod_uid)
 
     def boards(self, now: Now) -> Boards:
         """Where Tasks wait that could be bound, those included whose back-off is over now."""
