@@ -24,6 +24,9 @@ WEIGHTS = {"small": 1, "middle": 2, "large": 4}
 SHORT = {"AGENTCORPS_MIN_RUNTIME_SECONDS": "2"}
 """A minute's patience is for clusters; the rules are the same."""
 
+SLOW: Json = {"health": {"startupSeconds": 3600}}
+"""No process ever says hello here: agents have time to start for as long as a test may take."""
+
 
 @pytest.fixture
 def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
@@ -49,9 +52,7 @@ def quota(kubectl: Kubectl, name: str = "team", **hard: str) -> None:
 def pool(kubectl: Kubectl, name: str, replicas: int, **share: int) -> None:
     """Create a pool."""
     template = objects.pod_template(resources={"requests": {"cpu": "100m"}})
-    # No process ever says hello here: agents have time to start for as long as a test may take.
-    spec = {"podTemplate": template, "health": {"startupSeconds": 3600}}
-    made = objects.pool(name, spec, replicas=replicas, quota=share)
+    made = objects.pool(name, {"podTemplate": template, **SLOW}, replicas=replicas, quota=share)
     assert kubectl.send("create", made).ok
 
 
@@ -118,7 +119,7 @@ def test_what_others_use_and_what_a_limit_range_adds_counts(
     other = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}}
     made = kubectl.send("create", {**other, "spec": {"containers": [container]}})
     assert made.ok, made.stderr
-    made = kubectl.send("create", objects.pool("crew", replicas=5))
+    made = kubectl.send("create", objects.pool("crew", SLOW, replicas=5))
     assert made.ok, made.stderr
     until(partial(has, kubectl, {"": 1, "crew": 3}), "three agents beside another pod")
     until(lambda: condition(kubectl, "crew").get("status") == "True", "condition")
