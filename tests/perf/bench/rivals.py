@@ -26,7 +26,7 @@ class Hpa:
 
     With its default behavior, and as an external metric with an AverageValue. Formula and defaults:
     https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details.
-    Its least is 1: it cannot come back from 0 (without the alpha gate HPAScaleToZero).
+    Its least is 1, as it was before Kubernetes 1.37 (without the gate HPAScaleToZero).
     """
 
     def __init__(self, most: int, least: int = 1) -> None:
