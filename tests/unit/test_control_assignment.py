@@ -13,7 +13,7 @@ from agentcorps.control.assign_tasks import (
 from agentcorps.control.refusals import ProtocolError
 from agentcorps.core import lifecycle, wire
 from agentcorps.core.records import Key
-from agentcorps.ports import Kind, Refused, Unavailable
+from agentcorps.ports import Conflict, Kind, Refused, Unavailable
 from support.calls import assigning, bound, result
 from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom
 
@@ -49,14 +49,15 @@ async def test_a_task_that_comes_while_a_poll_is_open_answers_it() -> None:
 
 
 @pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("error", [Unavailable("cut"), Conflict("a PUT that was sent twice")])
 async def test_a_lost_answer_of_a_binding_is_looked_up_and_never_written_blindly(
-    *, applied: bool
+    *, error: Exception, applied: bool
 ) -> None:
     """Whether the lost write had happened or not, the task is bound once and delivered once."""
     room = ControlRoom()
     who = await room.connect()
     room.add_task()
-    room.cluster.fail("status", Unavailable("cut"), applied=applied)
+    room.cluster.fail("status", error, applied=applied)
     ref = await bound(room, who)
     assert ref.attempt == 1
     assert room.status()["attempt"] == 1

@@ -210,10 +210,10 @@ class TaskWrites:
             return await self._cluster.replace_status(
                 Kind.TASK, before.key, before.resource_version, status
             )
-        except (Conflict, NotFound) as error:
+        except NotFound as error:
             await self._read_until_answered(before)
             raise NotApplied(str(error)) from error
-        except Unavailable as error:
+        except (Conflict, Unavailable) as error:
             return await self._find_out(before, draft.record, error)
         except Refused as error:
             log.warning(
@@ -225,13 +225,20 @@ class TaskWrites:
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)
             raise
 
-    async def _find_out(self, before: TaskRecord, after: TaskRecord, lost: Unavailable) -> Object:
-        """The answer was lost: the write may have happened."""
-        await asyncio.sleep(lost.retry_after or 0)
+    async def _find_out(
+        self, before: TaskRecord, after: TaskRecord, error: Conflict | Unavailable
+    ) -> Object:
+        """Somebody else wrote, or the answer was lost: our write may have happened all the same.
+
+        After a conflict, too: an HTTP client repeats a PUT by itself when the connection breaks
+        before the answer, and the second one then meets the first.
+        """
+        if isinstance(error, Unavailable):
+            await asyncio.sleep(error.retry_after or 0)
         stored = await self._read_until_answered(before)
         if stored is not None and _bears(wire.task_record(stored), after):
             return stored
-        raise NotApplied(str(lost)) from lost
+        raise NotApplied(str(error)) from error
 
     async def _read_until_answered(self, record: TaskRecord) -> Object | None:
         tries = 0
@@ -272,8 +279,10 @@ def _outcome(record: TaskRecord) -> tuple[Any, ...]:
     return (
         record.uid,
         record.phase,
+        record.reason,
         record.attempt,
         record.failures,
+        record.progress_percent,
         record.agent_name,
         record.pod_uid,
         record.agent_instance,
