@@ -118,6 +118,7 @@ class Stage:
         pod: dict[str, Any] = self.room.cluster.objects[Kind.POD, key]
         who = PodIdentity(key, pod["metadata"]["uid"])
         if what == "poll":
+            state.touch(key, self.room.clock.now())  # as with every call of an agent
             state.offer(key, 1)
         elif what == "let go":
             state.withdraw(key)
