@@ -1,18 +1,14 @@
 """A HorizontalPodAutoscaler scales a pool: the real HPA controller, on a real external metric."""
 
-import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentcorps.agent import Agent
 from support import objects
 from support.external_metrics import ExternalMetrics
 from support.kubectl import Kubectl
 from support.kubelet import Kubelet
-from support.operator_process import PATIENT, OperatorProcess
 from support.poll import until
 
 Json = dict[str, Any]
@@ -29,32 +25,6 @@ def metrics(kubectl: Kubectl) -> Iterator[ExternalMetrics]:
     """Return external metrics that the API server serves."""
     with ExternalMetrics(kubectl) as served:
         yield served
-
-
-@pytest.fixture
-def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """Return an operator that serves the test's namespace, and leads."""
-    log = tmp_path / "operator.log"
-    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=PATIENT) as process:
-        yield process
-
-
-@pytest.fixture
-def kubelet(operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path) -> Iterator[Kubelet]:
-    """Return what runs an agent for each pod."""
-    with Kubelet(kubectl, operator.gateway_url, tmp_path, worker) as runner:
-        yield runner
-
-
-def worker() -> Agent:
-    """Return an agent that works until it is told that its time is over."""
-    agent = Agent()
-
-    @agent.task("work")
-    async def work(task: Json) -> None:
-        await asyncio.sleep(task["sleep"])
-
-    return agent
 
 
 def git_pool() -> Json:

@@ -1,9 +1,8 @@
 """Pools that scale by metrics: a real Prometheus, a real aggregated API, whatever goes wrong."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,15 +51,10 @@ def proxy(prometheus: Prometheus) -> Iterator[BearerProxy]:
 
 
 @pytest.fixture
-def operator(
-    kubectl: Kubectl, namespace: str, tmp_path: Path, prometheus: Prometheus, proxy: BearerProxy
-) -> Iterator[OperatorProcess]:
-    """Return an operator that may ask them, although they are on this machine."""
+def operator_environ(prometheus: Prometheus, proxy: BearerProxy) -> Mapping[str, str]:
+    """Return the variables of an operator that may ask them, although they are on this machine."""
     servers = f"{prometheus.address},{proxy.address},https://{HOST}:{NEVER}"
-    environ = {**PATIENT, "AGENTCORPS_PROMETHEUS_SERVERS": servers}
-    log = tmp_path / "operator.log"
-    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=environ) as process:
-        yield process
+    return {**PATIENT, "AGENTCORPS_PROMETHEUS_SERVERS": servers}
 
 
 def give_proofs(kubectl: Kubectl, prometheus: Prometheus) -> None:

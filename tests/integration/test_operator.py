@@ -5,7 +5,7 @@ No pods run there, so agents are threads with the tokens of pods that are mere o
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,9 @@ CANARY = "canary-5f1c"
 
 
 @pytest.fixture
-def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """Return an operator that serves the test's namespace, and leads."""
-    with OperatorProcess(kubectl.kubeconfig, namespace, tmp_path / "operator.log") as process:
-        yield process
+def operator_environ() -> Mapping[str, str]:
+    """Return no variables: after a kill the next operator does not wait for long."""
+    return {}
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ No kubelet runs there: pods are mere objects, and their agents never say hello.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from agentcorps.api.meta import LABEL_POOL
 from support import objects
 from support.cli import Cli
 from support.kubectl import Kubectl
-from support.operator_process import OperatorProcess
 from support.poll import until
 from support.stage import PRODUCTION
 
@@ -29,11 +27,9 @@ SLOW: Json = {"health": {"startupSeconds": 3600}}
 
 
 @pytest.fixture
-def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """Return an operator that serves the test's namespace, and leads."""
-    log, environ = tmp_path / "operator.log", {**PRODUCTION, **SHORT}
-    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=environ) as process:
-        yield process
+def operator_environ() -> Mapping[str, str]:
+    """Return the variables of an operator that does not wait for long before it takes back."""
+    return {**PRODUCTION, **SHORT}
 
 
 def quota(kubectl: Kubectl, name: str = "team", **hard: str) -> None:

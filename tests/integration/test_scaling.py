@@ -1,20 +1,16 @@
 """Pools that scale themselves, with the operator as a process on a real API server."""
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentcorps.agent import Agent
 from support import objects
 from support.cli import Cli
-from support.gates import opened
 from support.kubectl import Kubectl
 from support.kubelet import Kubelet
-from support.operator_process import PATIENT, OperatorProcess
 from support.poll import until
 
 SECONDS = 240
@@ -24,33 +20,6 @@ SWIFT: dict[str, Any] = {
     "panic": {"stableWindowSeconds": 0},
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 2}},
 }
-
-
-@pytest.fixture
-def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """Return an operator that serves the test's namespace, and leads."""
-    log = tmp_path / "operator.log"
-    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=PATIENT) as process:
-        yield process
-
-
-@pytest.fixture
-def kubelet(operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path) -> Iterator[Kubelet]:
-    """Return what runs an agent for each pod."""
-    with Kubelet(kubectl, operator.gateway_url, tmp_path, worker) as runner:
-        yield runner
-
-
-def worker() -> Agent:
-    """Return an agent that sleeps for as long as its input says, and until its gate is open."""
-    agent = Agent()
-
-    @agent.task("work")
-    async def work(task: dict[str, Any]) -> None:
-        await asyncio.sleep(task.get("sleep", 0))
-        await opened(task.get("gate"))
-
-    return agent
 
 
 @pytest.fixture
