@@ -66,7 +66,7 @@ class FleetApplier:
         self._remembered = remembered
         self._clock = clock
         self._gateway = gateway
-        self._creations = Creations(cluster)
+        self._creations = Creations(cluster, clock)
         self._room = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
 
     async def carry_out(self, actions: Iterable[AgentAction | StatusAction]) -> None:
