@@ -15,7 +15,13 @@ from agentcorps.core.amounts import NANO
 from agentcorps.core.charge import JUST_A_POD
 from agentcorps.core.quota.foreign import ForeignUse
 from agentcorps.core.quota.ledger import rooms
-from agentcorps.core.quota.reclaim import Claimant, Lender, preempted
+from agentcorps.core.quota.reclaim import (
+    Claimant,
+    Lender,
+    is_ripe,
+    next_ripe,
+    preempted,
+)
 from agentcorps.core.quota.rules import SharingRules
 from agentcorps.core.quota.shares import fits
 from agentcorps.core.quota_record import QuotaRecord
@@ -71,6 +77,22 @@ def test_the_minimum_runtime_holds_for_both() -> None:
     assert _drains(fleet) == []
     young = SharingRules(min_runtime=DEFAULT_MIN_RUNTIME_SECONDS - 1)
     assert _reasons(_drains(fleet, young)) == {"QuotaReclaimed": 2}
+
+
+@given(st.floats(-5, 5), st.floats(0, 100), st.lists(st.floats(0, 200), min_size=1, max_size=3))
+def test_a_step_is_due_for_as_long_as_an_agent_is_too_young(
+    offset: float, least: float, ages: list[float]
+) -> None:
+    """Whoever is not ripe yet is waited for, and nobody who is: to the last digit of the clock."""
+    fleet, rules = Fleet(), SharingRules(min_runtime=least)
+    born = fleet.now.wall + offset
+    agents = [fleet.ready_agent(f"crew-{n}", created=born - age) for n, age in enumerate(ages)]
+    waited = {agent.key: next_ripe([agent], fleet.now, rules) is None for agent in agents}
+    ripe = {agent.key: is_ripe(fleet.state, agent, fleet.now, rules) for agent in agents}
+    assert waited == ripe
+    moments = [next_ripe([agent], fleet.now, rules) for agent in agents]
+    due = [moment for moment in moments if moment is not None]
+    assert next_ripe(agents, fleet.now, rules) == min(due, default=None)
 
 
 def test_what_drains_already_is_not_asked_for_twice() -> None:

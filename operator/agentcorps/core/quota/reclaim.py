@@ -39,7 +39,7 @@ class Claimant(NamedTuple):
 
 def is_ripe(state: State, agent: AgentRecord, now: Now, rules: SharingRules) -> bool:
     """Tell whether an agent has run for long enough to give its place to another pool's."""
-    return own_pod(state, agent) is None or now.wall >= agent.created + rules.min_runtime
+    return own_pod(state, agent) is None or not _left_to_run(agent, now, rules)
 
 
 def given_back(
@@ -73,10 +73,13 @@ def given_back(
 
 def next_ripe(agents: Iterable[AgentRecord], now: Now, rules: SharingRules) -> float | None:
     """Return when (monotonic) the next of some agents has run for long enough; None if all have."""
-    ages = (now.wall - agent.created for agent in agents)
-    waits = (rules.min_runtime - age for age in ages if age < rules.min_runtime)
-    wait = min(waits, default=None)
-    return None if wait is None else now.monotonic + wait
+    waits = [wait for agent in agents if (wait := _left_to_run(agent, now, rules))]
+    return now.monotonic + min(waits) if waits else None
+
+
+def _left_to_run(agent: AgentRecord, now: Now, rules: SharingRules) -> float:
+    """Return the seconds until an agent has run for long enough; 0.0 once it has."""
+    return max(0.0, agent.created + rules.min_runtime - now.wall)
 
 
 def preempted(
