@@ -104,7 +104,7 @@ class Shift:
             self.state.assume(after)
             self._answer(after)
             self.state.forget_task(done.task_uid)
-            self.state.offer(done.agent, 1)
+            self.state.open_poll(done.agent, 1, NOW)
             bind = next_binding(self.state, NOW)
             assert bind is not None
             assume(self.state, bind)

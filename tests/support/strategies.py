@@ -220,7 +220,7 @@ def _connect(state: State, seat: Seat) -> None:
     """Let the agent's process say hello and open a poll."""
     if seat.session is not None:
         state.open_session(seat.session)
-        state.offer(seat.key, seat.offer)
+        state.open_poll(seat.key, seat.offer, NOW)
 
 
 def observed(steps: Iterable[Step]) -> State:

@@ -290,7 +290,7 @@ async def test_bindings_begin_as_there_is_room_for_their_writes() -> None:
     for number in range(3):
         who = room.add_agent(f"crew-{number}", slots=50)
         await room.hello(who, slots=50)
-        room.state.offer(who.pod, 50)
+        room.state.open_poll(who.pod, 50, room.clock.now())
     for number in range(150):
         room.add_task(f"task-{number}")
     await room.assign.step()
@@ -305,7 +305,7 @@ async def test_a_single_task_does_not_wait_for_another_pools_flood() -> None:
     room = ControlRoom()
     who = room.add_agent(slots=100)
     await room.hello(who, slots=100)
-    room.state.offer(who.pod, 100)
+    room.state.open_poll(who.pod, 100, room.clock.now())
     lone = room.add_agent("lone", slots=1)
     changes = {"labels": {"size": "big"}, "ownerReferences": []}
     changed = room.cluster.change(
@@ -316,7 +316,7 @@ async def test_a_single_task_does_not_wait_for_another_pools_flood() -> None:
         room.add_task(f"task-{number}", priority=9)
     await room.assign.step()
     await room.hello(lone)
-    room.state.offer(lone.pod, 1)
+    room.state.open_poll(lone.pod, 1, room.clock.now())
     single = room.add_task("single", pool="", agentSelector={"matchLabels": {"size": "big"}})
     await room.writes.drain()
     await room.assign.step()
@@ -335,7 +335,7 @@ async def test_words_about_waiting_tasks_hold_up_no_binding() -> None:
     room.add_pool()
     who = room.add_agent(slots=100)
     await room.hello(who, slots=100)
-    room.state.offer(who.pod, 100)
+    room.state.open_poll(who.pod, 100, room.clock.now())
     await room.assign.step()
     assert room.state.binding == MAX_CONCURRENT_BINDINGS
     for _ in range(10):

@@ -118,10 +118,9 @@ class Stage:
         pod: dict[str, Any] = self.room.cluster.objects[Kind.POD, key]
         who = PodIdentity(key, pod["metadata"]["uid"])
         if what == "poll":
-            state.touch(key, self.room.clock.now())  # as with every call of an agent
-            state.offer(key, 1)
+            state.open_poll(key, 1, self.room.clock.now())
         elif what == "let go":
-            state.withdraw(key)
+            state.close_poll(key, self.room.clock.now())
         elif what == "touch":
             state.touch(key, self.room.clock.now())
         elif what == "hello":

@@ -234,7 +234,7 @@ def test_an_open_poll_is_a_heartbeat() -> None:
     """An agent with an open poll is never silent."""
     fleet = Fleet()
     fleet.ready_agent()
-    fleet.state.offer(KEY, 1)
+    fleet.state.open_poll(KEY, 1, fleet.now)
     fleet.seconds += 1_000
     assert _doomed(fleet) == []
     assert next_due(fleet.state, fleet.now, FIRST_HELLO) is None
@@ -328,10 +328,9 @@ def _change(fleet: Fleet, what: str, key: Key) -> None:
         case "hello":
             fleet.hello(key, f"instance-{fleet.version()}")
         case "poll":
-            fleet.state.offer(key, 1)
+            fleet.state.open_poll(key, 1, fleet.now)
         case "close":
-            fleet.state.withdraw(key)
-            fleet.state.touch(key, fleet.now)
+            fleet.state.close_poll(key, fleet.now)
         case "leave":
             fleet.state.leave(key)
         case "touch":

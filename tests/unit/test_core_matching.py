@@ -252,5 +252,5 @@ def test_a_written_binding_uses_the_offer_up() -> None:
     state.observe_task(replace(running, resource_version=900), NOW)
     state.settle(running.uid)
     assert bindings(state, NOW) == []
-    state.offer(bind.agent, 1)
+    state.open_poll(bind.agent, 1, NOW)
     assert agents_of(bindings(state, NOW)) == {"task-uid-1": "crew-0"}

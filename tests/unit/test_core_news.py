@@ -101,29 +101,33 @@ def test_the_number_of_tasks_is_news_for_those_who_count() -> None:
 def test_a_poll_that_follows_another_is_no_news() -> None:
     """A thousand idle agents poll all the time."""
     fleet, agents, _ = _fleet()
-    fleet.state.offer(ONE, 1)
+    fleet.state.open_poll(ONE, 1, fleet.now)
     fleet.seconds += 30
-    fleet.state.touch(ONE, fleet.now)
-    fleet.state.withdraw(ONE)
-    fleet.state.touch(ONE, fleet.now)
-    fleet.state.offer(ONE, 1)
+    fleet.state.close_poll(ONE, fleet.now)
+    fleet.state.open_poll(ONE, 1, fleet.now)
     assert agents.take_due(fleet.seconds) == []
 
 
 def test_a_poll_that_no_other_one_follows_is_news() -> None:
     """From now on the agent may be silent."""
     fleet, agents, _ = _fleet()
-    fleet.state.offer(ONE, 1)
-    fleet.state.withdraw(ONE)
+    fleet.state.open_poll(ONE, 1, fleet.now)
+    fleet.state.close_poll(ONE, fleet.now)
     assert agents.take_due(fleet.seconds) == [ONE]
 
 
 @pytest.mark.parametrize(("silence", "news"), [(14.0, []), (15.0, [ONE])])
-def test_a_sign_of_life_is_news_after_a_silence(silence: float, news: list[Key]) -> None:
-    """A heartbeat in time changes nothing; one that comes after the last moment does."""
+@pytest.mark.parametrize("polls", [False, True])
+def test_a_sign_of_life_is_news_after_a_silence(
+    silence: float, news: list[Key], *, polls: bool
+) -> None:
+    """A heartbeat or a poll in time changes nothing; one that comes after the last moment does."""
     fleet, agents, _ = _fleet()
     fleet.seconds += silence
-    fleet.state.touch(ONE, fleet.now)
+    if polls:
+        fleet.state.open_poll(ONE, 1, fleet.now)
+    else:
+        fleet.state.touch(ONE, fleet.now)
     assert agents.take_due(fleet.seconds) == news
 
 

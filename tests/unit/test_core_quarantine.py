@@ -113,10 +113,10 @@ def test_a_quarantined_agent_gets_no_work() -> None:
     fleet = Fleet()
     fleet.ready_agent("crew-1")
     suspended = Key(NAMESPACE, "crew-1")
-    fleet.state.offer(suspended, 1)
+    fleet.state.open_poll(suspended, 1, fleet.now)
     fleet.state.suspend(suspended)
     _quarantined(fleet)
-    fleet.state.offer(KEY, 1)
+    fleet.state.open_poll(KEY, 1, fleet.now)
     for key in (KEY, suspended):
         vacancy = fleet.state.vacancy(key)
         assert vacancy is not None

@@ -182,7 +182,9 @@ class StateModel(RuleBasedStateMachine):
         if pod is None:
             return
         capabilities = frozenset(SKILLS[: 1 + code % 3])
-        session = Session(key, pod.uid, f"instance-{code}", 1 + code % 3, capabilities, 0.0)
+        session = Session(
+            key, pod.uid, f"instance-{code}", 1 + code % 3, capabilities, NOW.monotonic
+        )
         self.state.open_session(session)
         self.sessions[key] = session
         self.offers.pop(key, None)
@@ -191,7 +193,7 @@ class StateModel(RuleBasedStateMachine):
     def offer(self, number: int, free: int) -> None:
         """A poll opens."""
         key = Key("east", f"crew-{number}")
-        self.state.offer(key, free)
+        self.state.open_poll(key, free, NOW)
         if key in self.sessions:
             self.sessions[key] = replace(self.sessions[key], polling=True)
             self.offers[key] = free
@@ -210,7 +212,7 @@ class StateModel(RuleBasedStateMachine):
             if session is not None:
                 self.sessions[key] = replace(session, leaving=True)
         else:
-            self.state.withdraw(key)
+            self.state.close_poll(key, NOW)
             self.offers.pop(key, None)
             if session is not None:
                 self.sessions[key] = replace(session, polling=False)

@@ -135,7 +135,8 @@ class AgentSessions:
         """Keep a poll open; False when its time is over, or a newer poll took its place."""
         box = self._deliveries.open_box(caller.key, body.instance)
         poll = box.open()
-        self._state.offer(caller.key, 0 if caller.must_drain else body.free)
+        free = 0 if caller.must_drain else body.free
+        self._state.open_poll(caller.key, free, self._clock.now())
         self._kicks.assign()
         latest = True
         try:
@@ -143,9 +144,7 @@ class AgentSessions:
         finally:
             latest = box.close(poll)
             if latest:
-                # It was there until now; in this order nobody takes it for having been silent.
-                self._state.touch(caller.key, self._clock.now())
-                self._state.withdraw(caller.key)
+                self._state.close_poll(caller.key, self._clock.now())
         # Whatever comes for the agent wakes its poll: one that was not woken has nothing to say.
         return latest and woken
 

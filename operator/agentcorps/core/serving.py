@@ -70,28 +70,23 @@ class Serving:
     def touch(self, agent: Key, monotonic: float) -> None:
         """The process was heard of then, which is news only when it had been silent."""
         session = self._sessions.get(agent)
-        if session is None:
-            return
-        self._sessions[agent] = replace(session, last_seen=monotonic)
-        known = self._agents.get(agent)
-        silence = 0.0 if session.polling else monotonic - session.last_seen
-        if known is not None and silence >= known.patience_seconds:
-            self._news.agent(agent)
+        if session is not None:
+            self._hear(session, monotonic)
 
-    def offer(self, agent: Key, free: int) -> None:
-        """An open poll of the agent asks for up to ``free`` tasks."""
+    def open_poll(self, agent: Key, free: int, monotonic: float) -> None:
+        """The process was heard of then: a poll of it asks for up to ``free`` tasks."""
         session = self._sessions.get(agent)
         if session is not None:
             self.offers.open(agent, free)
-            self._sessions[agent] = replace(session, polling=True)
+            self._hear(session, monotonic, polling=True)
             self._derive(agent)
 
-    def withdraw(self, agent: Key) -> None:
-        """The poll is closed or answered."""
+    def close_poll(self, agent: Key, monotonic: float) -> None:
+        """The poll is over or answered; the process was there until then."""
         self.offers.withdraw(agent)
         session = self._sessions.get(agent)
         if session is not None:
-            self._sessions[agent] = replace(session, polling=False)
+            self._hear(session, monotonic, polling=False)
             self._derive(agent)
             self._news.let_go(agent)
 
@@ -113,6 +108,14 @@ class Serving:
         """Something about an agent has changed: work out anew what it can take."""
         self._news.agent(key)
         self._derive(key)
+
+    def _hear(self, session: Session, monotonic: float, **changes: Any) -> None:
+        """Note a sign of life and what else it changes about the process."""
+        known = self._agents.get(session.agent)
+        silence = 0.0 if session.polling else monotonic - session.last_seen
+        self._sessions[session.agent] = replace(session, last_seen=monotonic, **changes)
+        if known is not None and silence >= known.patience_seconds:
+            self._news.agent(session.agent)
 
     def _derive(self, key: Key) -> None:
         agent = self._agents.get(key)

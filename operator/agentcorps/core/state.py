@@ -318,13 +318,13 @@ class State:
         """The process was heard of just now."""
         self._serving.touch(agent, now.monotonic)
 
-    def offer(self, agent: Key, free: int) -> None:
-        """An open poll of the agent asks for up to ``free`` tasks."""
-        self._serving.offer(agent, free)
+    def open_poll(self, agent: Key, free: int, now: Now) -> None:
+        """The process was heard of just now: a poll of it asks for up to ``free`` tasks."""
+        self._serving.open_poll(agent, free, now.monotonic)
 
-    def withdraw(self, agent: Key) -> None:
-        """The poll is closed or answered."""
-        self._serving.withdraw(agent)
+    def close_poll(self, agent: Key, now: Now) -> None:
+        """The poll is over or answered; the process was there until now."""
+        self._serving.close_poll(agent, now.monotonic)
 
     def idle_since(self, agent: Key) -> float:
         """Wall time at which a task of the agent last ended; 0.0 when none has been seen to."""
