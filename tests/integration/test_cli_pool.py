@@ -96,7 +96,7 @@ def test_manifests_are_created(cli: Cli, kubectl: Kubectl) -> None:
     )
     wrong = cli.run("agent", "create", "-f", "-", stdin=pools)
     assert wrong.code == 2
-    assert "stdin document 1: must be a agentcorps.dev/v1alpha1 Agent" in wrong.stderr
+    assert "stdin document 1: must be an agentcorps.dev/v1alpha1 Agent" in wrong.stderr
     assert cli.run("agent", "create", "-f", "-", stdin=yaml.safe_dump(objects.agent("solo"))).ok
     assert kubectl.run("get", "agents", "solo").ok
 

@@ -26,7 +26,15 @@ def fixed(seed: int) -> Random:
     return Random(seed)  # noqa: S311 - made-up loads are no secrets
 
 
-def a_pool(name: str = "crew", *, weight: int = 1, slots: int = 1, **spec: Any) -> PoolRecord:
+def a_pool(
+    name: str = "crew",
+    *,
+    weight: int = 1,
+    priority: int = 0,
+    preempts: bool = False,
+    slots: int = 1,
+    **spec: Any,
+) -> PoolRecord:
     """Return a pool with an autoscaler whose agents take one CPU each."""
     one = amount("1")
     size = Charge((("cpu", one), ("pods", one), ("requests.cpu", one)), best_effort=False)
@@ -45,7 +53,9 @@ def a_pool(name: str = "crew", *, weight: int = 1, slots: int = 1, **spec: Any) 
         slots=slots,
         scaling=scaling(**spec),
         charge=size,
+        quota_priority=priority,
         quota_weight=weight,
+        quota_preempts=preempts,
     )
 
 

@@ -89,10 +89,10 @@ def test_what_the_server_wrote_is_not_sent() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "another kind": (objects.pool(), "must be a agentcorps.dev/v1alpha1 Task, not agentcorps.dev"),
+    "another kind": (objects.pool(), "must be an agentcorps.dev/v1alpha1 Task, not agentcorps.dev"),
     "another version": (
         objects.task() | {"apiVersion": "agentcorps.dev/v9"},
-        "must be a agentcorps.dev/v1alpha1 Task, not agentcorps.dev/v9 Task",
+        "must be an agentcorps.dev/v1alpha1 Task, not agentcorps.dev/v9 Task",
     ),
     "no metadata": ({"apiVersion": "agentcorps.dev/v1alpha1", "kind": "Task"}, "metadata must be"),
     "no pool": ({"input": {}}, "names no pool: add --pool, or spec.pool"),

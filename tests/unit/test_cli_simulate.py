@@ -105,6 +105,76 @@ def test_a_trace_is_simulated_as_it_is(capsys: pytest.CaptureFixture[str], tmp_p
     assert told["agentHours"] - told["idleAgentHours"] == pytest.approx(14 / 3600, abs=0.001)
 
 
+def test_a_trace_may_have_names_and_an_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A first line of names is no Task, and --hours leaves out what comes later."""
+    trace = tmp_path / "trace.csv"
+    trace.write_text("at,seconds\n0,10\n100,20\n5000,20\n")
+    assert simulated(capsys, "--trace", str(trace))["pools"][0]["tasks"] == 3
+    assert simulated(capsys, "--trace", str(trace), "--hours", "1")["pools"][0]["tasks"] == 2
+    trace.write_text("5000,20\n")
+    assert main(["simulate", "-f", str(EXAMPLE), "--trace", str(trace), "--hours", "1"]) == 2
+    assert "its first Task comes after --hours 1" in capsys.readouterr().err
+
+
+def test_tasks_come_for_a_whole_period(capsys: pytest.CaptureFixture[str]) -> None:
+    """Unless --hours says else, a day of a sine that begins at its lowest is simulated."""
+    told = simulated(capsys, "--arrivals", "diurnal:0.01")
+    assert told["pools"][0]["tasks"] == pytest.approx(864, rel=0.1)
+    assert told["hours"] > 12
+
+
+def test_nothing_is_said_of_waits_that_nobody_had(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a pool that starts no Task there are no percentiles, and the culprit is named."""
+    options = ["--hours", "0.1", "--quota", "cpu=1m"]
+    told = simulated(capsys, *options)["pools"][0]
+    assert told["waitSeconds"] == {"p50": None, "p90": None, "p99": None, "max": None}
+    assert told["neverStarted"] == told["tasks"] > 0
+    assert main(["simulate", "-f", str(EXAMPLE), *options]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[1].split()[2:6] == ["-"] * 4
+    assert "scalers: cpu of ResourceQuota simulated limits it for" in said
+    assert "given up after" in said
+
+
+def test_a_quota_of_something_else_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A resource that no pod takes limits nothing, which people may not have meant."""
+    options = ["--hours", "0.01", "--quota", "gpu=1,cpu=1"]
+    assert main(["simulate", "-f", str(EXAMPLE), *options]) == 0
+    said = capsys.readouterr().err
+    assert "--quota: no pod of these pools takes gpu: it limits nothing" in said
+    assert "takes cpu" not in said
+
+
+def test_preemption_is_that_of_the_manifest(
+    three: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With quota.preemption agents at work are drained for a share, after the least runtime."""
+    whole = yaml.safe_load(Path(three).read_text())
+    for pool in whole["items"][:3]:
+        pool["spec"]["scaling"]["maxReplicas"] = 14
+        pool["spec"]["quota"]["preemption"] = "Drain"
+    path = tmp_path / "preempting.yaml"
+    path.write_text(yaml.safe_dump(whole))
+    trace, late = tmp_path / "trace.csv", tmp_path / "late.csv"
+    trace.write_text("0,90\n" * 40)
+    late.write_text("100,90\n" * 40)
+    options = ["simulate", "-f", str(path), "--trace", f"p1={trace}", "--trace", str(late)]
+    assert main([*options, "-o", "json"]) == 0
+    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)["pools"]}
+    assert told["p1"]["preemptedAgents"] > 0
+    assert told["p4"]["preemptedAgents"] == 0
+    assert told["p1"]["outlastingTasks"] > 0
+    assert main([*options, "--min-runtime-seconds", "9999"]) == 0
+    assert "are drained for other pools' shares" not in capsys.readouterr().out
+    assert main(options) == 0
+    said = capsys.readouterr().out
+    assert "p1: " in said
+    assert "agents at work are drained for other pools' shares" in said
+    assert "Tasks take longer than drainTimeoutSeconds leaves them" in said
+
+
 def test_the_same_seed_gives_the_same_answer(capsys: pytest.CaptureFixture[str]) -> None:
     """All numbers repeat with a seed, and another seed has others."""
     one, two = (simulated(capsys, "--arrivals", "diurnal:0.5") for _ in range(2))
@@ -144,7 +214,7 @@ def test_people_get_a_table_and_lines(three: str, capsys: pytest.CaptureFixture[
     assert lines[0].split()[:3] == ["POOL", "TASKS", "P50"]
     assert [line.split()[0] for line in lines[1:4]] == ["p1", "p2", "p4"]
     assert any(line.startswith("p4 queued") and "█" in line for line in lines)
-    assert any("quotas limit it for" in line for line in lines)
+    assert any("pods of ResourceQuota team limits it for" in line for line in lines)
 
 
 def test_a_plot_is_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -194,24 +264,40 @@ def test_a_bad_trace_is_refused_with_its_line(
         (["--arrivals", "sinus:1"], "shapes: poisson, square, diurnal, bursts"),
         (["--arrivals", "poisson:-1"], "its numbers must be above 0"),
         (["--arrivals", "poisson:1e6"], "at most 2e+07 are simulated"),
-        (["--arrivals", "readers=poisson:1"], "there is no AgentPool readers: scalers"),
+        (["--arrivals", "readers=poisson:1"], "must be one of scalers"),
+        (
+            ["--arrivals", "poisson:1", "--arrivals", "square:1"],
+            "is given twice for all AgentPools",
+        ),
+        (["--arrivals", "poisson:1", "--trace", str(EXAMPLE)], "are both given for all AgentPools"),
+        (["--service", "lognormal:1:9"], "SIGMA must be at most 4"),
         (["--service", "lognormal:x"], "--service must be KIND:SECONDS"),
         (["--service", "constant:1:2"], "--service must be KIND:SECONDS"),
-        (["--service", "file:/nowhere.csv"], "/nowhere.csv: cannot be read"),
-        (["--trace", "/nowhere.csv"], "/nowhere.csv: cannot be read"),
+        (["--service", "file:/nowhere.csv"], "/nowhere.csv: no such file"),
+        (["--trace", "/nowhere.csv"], "/nowhere.csv: no such file"),
+        (["--trace", str(EXAMPLES)], "examples: is a directory"),
         (["--hours", "0"], "--hours must be above 0"),
         (["--hours", "nan"], "--hours must be above 0"),
         (["--start-seconds", "-1"], "--start-seconds must be at least 0"),
         (["--stop-seconds", "nan"], "--stop-seconds must be at least 0"),
+        (["--min-runtime-seconds", "-1"], "--min-runtime-seconds must be at least 0"),
         (["--max-wait", "-1"], "--max-wait must be at least 0"),
+        (["--max-wait", "nan"], "--max-wait must be at least 0"),
         (["--quota", "40"], "--quota must be RESOURCE=QUANTITY"),
         (["--quota", "cpu=many"], "cpu must be a quantity"),
         (["--quota", "cpu=-1"], "cpu must be at least 0"),
+        (["--quota", "cpu=4,cpu=5"], "cpu is given twice"),
+        (["--nodes", "3"], "--nodes needs --node"),
+        (["--max-nodes", "3"], "--max-nodes needs --node"),
+        (["--node-start-seconds", "3"], "--node-start-seconds needs --node"),
+        (["--node", "cpu=1", "--node-start-seconds", "inf"], "--node-start-seconds must be"),
+        (["--node", "cpu=10m"], "a pod of AgentPool scalers takes more cpu than a node has"),
+        (["--node", "cpu=1", "--max-nodes", "20000"], "and that below 10001"),
         (["--node", "cpu"], "--node must be RESOURCE=QUANTITY"),
         (["--node", "cpu=1", "--nodes", "5", "--max-nodes", "2"], "--nodes must lie between"),
         (["--node", "cpu=1", "--node-start-seconds", "-5"], "--node-start-seconds must be"),
         (["--plot", "a.gif"], "--plot must end with .svg, .png, .pdf"),
-        (["--plot", "/nowhere/a.svg"], "/nowhere/a.svg: no such file"),
+        (["--plot", "/nowhere/a.svg"], "there is no folder /nowhere"),
         (["-o", "name"], "-o name fits objects"),
         (["-f", str(EXAMPLE)], "there is a second AgentPool scalers"),
     ],
@@ -249,7 +335,7 @@ def test_policies_by_metrics_are_left_out_aloud(
     [
         (
             {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {}},
-            "must be a agentcorps.dev",
+            "must be an agentcorps.dev",
         ),
         ({"apiVersion": "v1", "kind": "ResourceQuota"}, "metadata must be an object"),
         (

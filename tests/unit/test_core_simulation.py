@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentcorps.cli.traffic import Arrivals, Services, jobs
 from agentcorps.core.amounts import amount
+from agentcorps.core.quota.rules import SharingRules
 from agentcorps.core.quota.shares import Claim, Line, share_out
 from agentcorps.core.simulation.outcome import PoolOutcome
 from agentcorps.core.simulation.plan import Job, Machines, Setting
@@ -111,6 +112,108 @@ def test_pools_get_the_shares_of_the_operator() -> None:
         told = outcome.pools[pool.key]
         assert told.samples[1].agents == told.samples[1].granted == shares[pool.key].agents
         assert told.short_seconds > 0
+
+
+sharers: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "weight": st.integers(1, 4),
+        "priority": st.integers(0, 1),
+        "preempts": st.booleans(),
+        "slots": st.integers(1, 3),
+        "minReplicas": st.integers(0, 2),
+    }
+)
+
+
+@given(
+    loads=st.lists(traces, min_size=3, max_size=3),
+    specs=st.lists(sharers, min_size=3, max_size=3),
+    pods=st.integers(6, 12),
+    patience=st.floats(0, 100),
+    stop=st.floats(0, 20),
+)
+def test_preemption_exceeds_no_quota_and_cuts_no_task_short(
+    loads: list[list[Job]],
+    specs: list[dict[str, Any]],
+    pods: int,
+    patience: float,
+    stop: float,
+) -> None:
+    """Whoever preempts whom: no pod too many, each Task works once for as long as it takes."""
+    plans = [
+        a_plan(a_pool(f"p{number}", **spec, **WIDE), trace, 10, stop)
+        for number, (spec, trace) in enumerate(zip(specs, loads, strict=True))
+    ]
+    setting = Setting((a_quota(pods),), rules=SharingRules(patience), sample_seconds=1.0)
+    outcome = simulate(plans, setting)
+    for moment in zip(*(told.samples for told in outcome.pools.values()), strict=True):
+        assert sum(sample.agents for sample in moment) <= pods
+    for plan, trace in zip(plans, loads, strict=True):
+        told = outcome.pools[plan.pool.key]
+        assert (len(told.waits), told.never, told.outlasting) == (len(trace), 0, 0)
+        assert told.slot_seconds == pytest.approx(sum(job.seconds for job in trace))
+    if not any(spec["preempts"] for spec in specs):
+        assert not any(told.preempted for told in outcome.pools.values())
+
+
+def contended(*, preempts: bool, patience: float = 60.0) -> dict[int, tuple[int, int, int]]:
+    """Return what three pools 1:2:4 that are never idle hold of 70 pods, by weight.
+
+    The one of the least weight has all of them, from 0 s on; at 100 s the others come. Looked at
+    after 40 s, and after 100 s more.
+    """
+    pools = [a_pool(f"p{weight}", weight=weight, preempts=preempts, **WIDE) for weight in (1, 2, 4)]
+    plans = [
+        a_plan(pool, [Job(100.0 * (pool.quota_weight > 1), 20.0)] * 2000, 5, 2) for pool in pools
+    ]
+    setting = Setting((a_quota(70),), rules=SharingRules(patience), sample_seconds=20.0)
+    found = {}
+    told = simulate(plans, setting).pools
+    for pool in pools:
+        one = told[pool.key]
+        found[pool.quota_weight] = (one.samples[7].agents, one.samples[12].agents, one.preempted)
+    return found
+
+
+def test_pools_that_preempt_reach_their_shares_of_pools_at_work() -> None:
+    """W5 with agents that are never idle: with preemption each pool holds its exact share."""
+    held = contended(preempts=True)
+    assert {weight: after for weight, (_, after, _) in held.items()} == {1: 10, 2: 20, 4: 40}
+    assert {weight: count for weight, (*_, count) in held.items()} == {1: 60, 2: 0, 4: 0}
+
+
+def test_without_preemption_a_pool_at_work_keeps_what_it_has() -> None:
+    """Nobody is drained at work, so who is never idle keeps the places of the others."""
+    held = contended(preempts=False)
+    assert {weight: after for weight, (_, after, _) in held.items()} == {1: 70, 2: 0, 4: 0}
+    assert not any(count for *_, count in held.values())
+
+
+def test_agents_keep_their_places_for_the_minimum_runtime() -> None:
+    """40 s after the others came nothing has moved if 200 s are the least, and all has if 10 s."""
+    young, old = (contended(preempts=True, patience=patience) for patience in (200.0, 10.0))
+    assert {weight: soon for weight, (soon, *_) in young.items()} == {1: 70, 2: 0, 4: 0}
+    assert {weight: soon for weight, (soon, *_) in old.items()} == {1: 10, 2: 20, 4: 40}
+
+
+def test_tasks_that_outlast_the_drain_of_their_agent_are_counted() -> None:
+    """A Task of 400 s loses against a drain of 300 s, one of 250 s does not."""
+    for seconds, lost in ((400.0, 1), (250.0, 0)):
+        poor, rich = a_pool("poor", **WIDE), a_pool("rich", priority=1, preempts=True, **WIDE)
+        plans = [a_plan(poor, [Job(0, seconds)]), a_plan(rich, [Job(20, 5.0)])]
+        setting = Setting((a_quota(1),), rules=SharingRules(min_runtime=1.0))
+        told = simulate(plans, setting).pools[poor.key]
+        assert (told.preempted, told.outlasting) == (1, lost)
+
+
+def test_a_place_that_becomes_free_goes_to_the_higher_priority() -> None:
+    """Of two pools that wait for the same place, the important one has it first."""
+    first, low, high = (
+        a_pool(name, priority=name == "high", **WIDE) for name in ("first", "low", "high")
+    )
+    plans = [a_plan(first, [Job(0, 50.0)]), a_plan(low, [Job(1, 5.0)]), a_plan(high, [Job(2, 5.0)])]
+    outcome = simulate(plans, Setting((a_quota(1),)))
+    assert outcome.pools[high.key].waits[0] < outcome.pools[low.key].waits[0]
 
 
 def test_an_unshared_quota_goes_to_who_comes_first() -> None:

@@ -88,7 +88,7 @@ def whole_object(kind: Kind, document: Document) -> dict[str, Any]:
     value = document.value
     found = f"{value.get('apiVersion')} {value.get('kind')}"
     if found != f"{kind.api_version} {kind.kind}":
-        document.refuse(f"must be a {kind.api_version} {kind.kind}, not {found}")
+        document.refuse(f"must be an {kind.api_version} {kind.kind}, not {found}")
     for field in ("metadata", "spec"):
         if not isinstance(value.get(field), dict):
             document.refuse(f"{field} must be an object")

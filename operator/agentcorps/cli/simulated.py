@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from random import Random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentcorps.api.kinds import AGENT_POOL
@@ -11,75 +10,29 @@ from agentcorps.api.scaling_policy import PolicyType
 from agentcorps.cli.errors import InputError
 from agentcorps.cli.inputs import Document, read_documents
 from agentcorps.cli.manifests import check, whole_object
-from agentcorps.cli.traffic import Arrivals, Services, jobs, trace
 from agentcorps.core.amounts import amount
 from agentcorps.core.fields import Malformed
 from agentcorps.core.quota_record import QuotaRecord, quota_record
 from agentcorps.core.records import Key
 from agentcorps.core.simulation.deciders import decider_of
-from agentcorps.core.simulation.plan import Job, Machines, Plan
+from agentcorps.core.simulation.plan import Machines, Plan
 from agentcorps.core.wire import pool_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from agentcorps.api.scaling import Scaling
+    from agentcorps.cli.simulated_tasks import Traffic
     from agentcorps.core.records import PoolRecord
 
+QUOTA: Final = "--quota"
+NODE: Final = "--node"
+MOST_NODES: Final = 10_000
 NAMESPACE: Final = "default"
 """Of what names none."""
 KNOWN_POLICIES: Final = frozenset({PolicyType.TASKS, PolicyType.SCHEDULE})
 """The others ask for agents by metrics of the world outside."""
 _STAMPS: Final = {"resourceVersion": "1", "creationTimestamp": "1970-01-01T00:00:00Z"}
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """The Tasks of all pools, as options tell them: ``[POOL=]VALUE``."""
-
-    arrivals: Sequence[str]
-    services: Sequence[str]
-    traces: Sequence[str]
-    seconds: float
-    seed: int
-
-    def check(self, pools: Iterable[str]) -> None:
-        """Refuse a pool that is not there."""
-        known = set(pools)
-        for option, values in (
-            ("--arrivals", self.arrivals),
-            ("--service", self.services),
-            ("--trace", self.traces),
-        ):
-            for name in _by_pool(values):
-                if name and name not in known:
-                    raise InputError(
-                        f"{option}: there is no AgentPool {name}: {', '.join(sorted(known))}"
-                    )
-
-    def jobs(self, pool: str, number: int) -> Iterable[Job]:
-        """Return the Tasks of a pool; ``number`` makes those of two pools differ."""
-        random = Random(f"{self.seed}/{number}")  # noqa: S311 - made-up Tasks are no secret
-        services = Services.parse(_for(self.services, pool) or "exponential:10")
-        path = _for(self.traces, pool)
-        if path:
-            return trace(path, services, random)
-        arrivals = Arrivals.parse(_for(self.arrivals, pool) or "poisson:1")
-        return jobs(arrivals, services, self.seconds, random)
-
-
-def _by_pool(values: Iterable[str]) -> dict[str, str]:
-    """Split ``POOL=VALUE``; what names no pool is for all and has the empty name."""
-    found = {}
-    for value in values:
-        name, equals, rest = value.partition("=")
-        found[name if equals else ""] = rest if equals else value
-    return found
-
-
-def _for(values: Iterable[str], pool: str) -> str:
-    told = _by_pool(values)
-    return told.get(pool) or told.get("", "")
 
 
 def read(paths: Iterable[str]) -> tuple[list[PoolRecord], list[QuotaRecord], list[str]]:
@@ -136,7 +89,7 @@ def _pool(document: Document) -> tuple[PoolRecord, list[str]]:
     if pool.invalid:
         document.refuse(pool.invalid)
     if pool.scaling is None:
-        return pool, []
+        return pool, [f"{document.place}: has no spec.scaling, so it has {pool.replicas} agents"]
     scaling, left_out = _without_metrics(pool.scaling)
     notes = [
         f"{document.place}: {one} is left out: its metric is not known here" for one in left_out
@@ -193,7 +146,7 @@ def overridden(
     Raises:
         InputError: The text is something else.
     """
-    wanted = quantities(text, "--quota")
+    wanted = quantities(text, QUOTA)
     changed = [
         replace(quota, hard={**quota.hard, **{n: v for n, v in wanted.items() if n in quota.hard}})
         for quota in quotas
@@ -208,6 +161,19 @@ def overridden(
     return [*changed, *added]
 
 
+def unused(quotas: Iterable[QuotaRecord], text: str, pools: Iterable[PoolRecord]) -> list[str]:
+    """Return those resources of ``--quota`` that no pod of the pools takes anything of."""
+    taken = {
+        name
+        for pool in pools
+        for quota in quotas
+        if quota.key.namespace == pool.key.namespace
+        for name, cost in quota.costs(pool.charge).items()
+        if cost
+    }
+    return sorted(quantities(text, QUOTA).keys() - taken)
+
+
 def quantities(text: str, option: str) -> dict[str, int]:
     """Read ``RESOURCE=QUANTITY,...`` as amounts in billionths.
 
@@ -218,13 +184,16 @@ def quantities(text: str, option: str) -> dict[str, int]:
     found = {}
     for part in text.split(","):
         name, equals, quantity = part.partition("=")
+        name = name.strip()
         if not (name and equals):
             raise InputError(form)
+        if name in found:
+            raise InputError(f"{form}: {name} is given twice")
         try:
-            found[name.strip()] = amount(quantity.strip())
+            found[name] = amount(quantity.strip())
         except ValueError as error:
             raise InputError(f"{form}: {name} {error}") from None
-        if found[name.strip()] < 0:
+        if found[name] < 0:
             raise InputError(f"{form}: {name} must be at least 0")
     return found
 
@@ -250,14 +219,24 @@ def plans(
     ]
 
 
-def machines(capacity: str, nodes: int, most: int, start: float) -> Machines:
+def machines(
+    capacity: str, nodes: int, most: int, start: float, pools: Iterable[PoolRecord]
+) -> Machines:
     """Return the nodes.
 
     Raises:
-        InputError: A number makes no sense.
+        InputError: A number makes no sense, or a pod of some pool fits on no node.
     """
-    if not 0 <= nodes <= most:
-        raise InputError("--nodes must lie between 0 and --max-nodes")
-    if start < 0:
-        raise InputError("--node-start-seconds must be at least 0")
-    return Machines(quantities(capacity, "--node"), nodes, most, start)
+    if not 0 <= nodes <= most <= MOST_NODES:
+        raise InputError(
+            f"--nodes must lie between 0 and --max-nodes ({most}), and that below {MOST_NODES + 1}"
+        )
+    found = Machines(quantities(capacity, NODE), nodes, most, start)
+    for pool in pools:
+        for name, size in pool.charge.amounts:
+            if size > found.capacity.get(name, size):
+                raise InputError(
+                    f"{NODE} {capacity}: a pod of AgentPool {pool.key.name} takes more {name} than"
+                    " a node has, so it would never start: raise that"
+                )
+    return found

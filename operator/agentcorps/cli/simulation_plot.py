@@ -28,6 +28,8 @@ def drawer(path: str) -> Callable[[Outcome], None]:
     """
     if Path(path).suffix not in SUFFIXES:
         raise InputError(f"--plot must end with {', '.join(SUFFIXES)}")
+    if not Path(path).parent.is_dir():
+        raise InputError(f"--plot {path}: there is no folder {Path(path).parent}")
     try:
         import matplotlib as mpl  # noqa: PLC0415 - an extra, and slow to load
         from matplotlib.figure import Figure  # noqa: PLC0415

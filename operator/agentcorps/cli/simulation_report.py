@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agentcorps.cli.output import Column, emit, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from agentcorps.cli.model import Object
     from agentcorps.core.records import PoolRecord
@@ -20,17 +20,23 @@ WIDTH: Final = 60
 """Characters of a line of blocks."""
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 
+
+def _wait(row: Object, name: str) -> str:
+    seconds = row["waitSeconds"][name]
+    return "-" if seconds is None else f"{seconds:.1f}s"
+
+
 COLUMNS: Final = (
     Column("POOL", lambda row: row["name"]),
     Column("TASKS", lambda row: row["tasks"]),
-    Column("P50", lambda row: f"{row['waitSeconds']['p50']:g}s"),
-    Column("P90", lambda row: f"{row['waitSeconds']['p90']:g}s"),
-    Column("P99", lambda row: f"{row['waitSeconds']['p99']:g}s"),
-    Column("MAX", lambda row: f"{row['waitSeconds']['max']:g}s"),
+    Column("P50", lambda row: _wait(row, "p50")),
+    Column("P90", lambda row: _wait(row, "p90")),
+    Column("P99", lambda row: _wait(row, "p99")),
+    Column("MAX", lambda row: _wait(row, "max")),
     Column("MISSED", lambda row: f"{row['missedWaits']} (>{row['maxWaitSeconds']:g}s)"),
     Column("AGENTS", lambda row: row["mostAgents"]),
-    Column("AGENT-HOURS", lambda row: f"{row['agentHours']:g}"),
-    Column("SURPLUS", lambda row: f"{row['overProvisionedAgentHours']:g}"),
+    Column("AGENT-HOURS", lambda row: f"{row['agentHours']:.2f}"),
+    Column("SURPLUS", lambda row: f"{row['overProvisionedAgentHours']:.2f}"),
     Column("UTILISATION", lambda row: f"{row['utilisation']:.1%}"),
     Column("FLAPS", lambda row: row["flaps"]),
 )
@@ -70,7 +76,7 @@ def _numbers(pool: PoolRecord, told: PoolOutcome, max_wait: float) -> Object:
         "tasks": len(waits) + told.never,
         "neverStarted": told.never,
         "waitSeconds": {
-            name: round(quantile(waits, share), 3)
+            name: round(quantile(waits, share), 3) if waits else None
             for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0))
         },
         "maxWaitSeconds": max_wait,
@@ -81,6 +87,9 @@ def _numbers(pool: PoolRecord, told: PoolOutcome, max_wait: float) -> Object:
         "overProvisionedAgentHours": round(told.surplus_seconds / HOUR, 3),
         "utilisation": round(worked / agents, 3) if agents else 0.0,
         "quotaLimitedHours": round(told.short_seconds / HOUR, 3),
+        "quotaLimitedBy": told.short_of,
+        "preemptedAgents": told.preempted,
+        "outlastingTasks": told.outlasting,
         "targetChanges": len(told.targets),
         "flaps": told.flaps,
     }
@@ -101,14 +110,28 @@ def show(answer: Object, outcome: Outcome) -> None:
         for what, values in _courses(told.samples).items():
             emit(f"{key.name} {what:<9} {blocks(values)}  {min(values)}-{max(values)}")
     for row in answer["pools"]:
-        if row["neverStarted"]:
-            emit(f"{row['name']}: {row['neverStarted']} Tasks are never started")
-        if row["quotaLimitedHours"]:
-            emit(f"{row['name']}: quotas limit it for {row['quotaLimitedHours']:g} h")
+        for remark in _remarks(row):
+            emit(f"{row['name']}: {remark}")
     if "nodes" in answer:
         nodes = answer["nodes"]
         emit(f"nodes: {nodes['most']} at most, {nodes['nodeHours']:g} node-hours")
-    emit(f"time: {answer['hours']:g} h")
+    rest = any(row["neverStarted"] for row in answer["pools"])
+    emit(f"{'given up' if rest else 'all Tasks ended'} after {answer['hours']:g} h")
+
+
+def _remarks(row: Object) -> Iterator[str]:
+    """Yield what somebody should know who looks at a pool's numbers."""
+    if row["neverStarted"]:
+        yield f"{row['neverStarted']} Tasks are never started"
+    if row["quotaLimitedHours"]:
+        yield f"{row['quotaLimitedBy']} limits it for {row['quotaLimitedHours']:g} h"
+    if row["preemptedAgents"]:
+        yield f"{row['preemptedAgents']} agents at work are drained for other pools' shares"
+    if row["outlastingTasks"]:
+        yield (
+            f"{row['outlastingTasks']} Tasks take longer than drainTimeoutSeconds leaves them, and"
+            " would lose their attempt"
+        )
 
 
 def _courses(samples: Sequence[Sample]) -> dict[str, list[int]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DAY_SECONDS: Final = 86_400.0
 LONGEST_SECONDS: Final = 1e9
 MOST_TASKS: Final = 20_000_000
+WIDEST: Final = 4.0
+"""With a larger sigma nearly all of the mean would lie in Tasks too rare to be drawn."""
 SPREAD: Final = 1.0
 """Sigma of log-normal times of service, unless given."""
 
@@ -124,6 +126,8 @@ class Services:
         if name not in set(Service) or len(numbers) > 1 + (name == Service.LOGNORMAL):
             raise InputError(f"--service {_SERVICE}; kinds: {', '.join(Service)}")
         mean, *spread = (_number(one, f"--service {_SERVICE}") for one in numbers)
+        if spread and spread[0] > WIDEST:
+            raise InputError(f"--service {_SERVICE}; SIGMA must be at most {WIDEST:g}")
         return cls(Service(name), mean, spread[0] if spread else SPREAD)
 
     def draws(self, random: Random) -> Callable[[], float]:
@@ -183,14 +187,20 @@ def _seen(path: str) -> tuple[float, ...]:
 
 
 def _rows(path: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the lines of a CSV that are not empty, each with its place."""
+    """Yield the lines of a CSV that are not empty, each with its place; a line of names is none."""
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             for number, row in enumerate(csv.reader(file), 1):
-                if row:
+                if row and not (number == 1 and all(map(_is_name, row))):
                     yield f"{path} line {number}", row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as text: {type(error).__name__}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise InputError(f"{path}: must be a CSV of numbers, in UTF-8") from None
+
+
+def _is_name(cell: str) -> bool:
+    return cell.strip().isidentifier() and cell.strip().lower() not in {"nan", "inf", "infinity"}
 
 
 def _times(place: str, row: list[str], what: str) -> list[float]:
@@ -201,7 +211,10 @@ def _times(place: str, row: list[str], what: str) -> list[float]:
     if len(rest) > 1:
         raise InputError(f"{place}: {what}")
     if not (0 <= at < LONGEST_SECONDS and all(0 < one < LONGEST_SECONDS for one in rest)):
-        raise InputError(f"{place}: the numbers must be positive and below 1e9")
+        raise InputError(
+            f"{place}: the numbers must be positive and below 1e9; times are seconds from the"
+            " beginning, not since 1970"
+        )
     return [at, *rest]
 
 

@@ -54,7 +54,7 @@ def with_windows(history: History, scaling: Scaling, wall: float) -> History:
         known = history.windows.get(policy)
         fresh = policy in history.windows and (known is None or wall < known.ends)
         windows[policy] = known if fresh else window_at(policy, wall)
-    return replace(history, windows=windows)
+    return history if windows == history.windows else replace(history, windows=windows)
 
 
 def with_demand(history: History, scaling: Scaling, load: Load, wanted: int, now: float) -> History:
@@ -80,6 +80,8 @@ def with_target(history: History, scaling: Scaling, target: int, now: float) -> 
     rules = (*scaling.behavior.scale_up.policies, *scaling.behavior.scale_down.policies)
     since = now - max(policy.period_seconds for policy in rules)
     changes = [change for change in history.changes if change.at > since]
+    if target == history.target and len(changes) == len(history.changes):
+        return history
     if target != history.target:
         changes.append(Change(now, target - history.target))
     return replace(history, target=target, changes=tuple(changes))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentcorps.core.assessment import own_pod
 from agentcorps.core.membership import is_active
 from agentcorps.core.quota.books import Books
-from agentcorps.core.quota.reclaim import Claimant, Lender, is_ripe, preempted
+from agentcorps.core.quota.reclaim import Holding, is_ripe, victims
 from agentcorps.core.quota.rules import DEFAULT_RULES
 from agentcorps.core.quota.shares import Claim, fits, share_out
 from agentcorps.core.quota.unstarted import Unstarted, unstarted
@@ -119,14 +119,14 @@ class _Namespace:
         """Return the room of each pool."""
         grants = share_out(self._claims(), self._books.shared_lines(self._sizes.keys()))
         creatable = self._creatable(grants)
-        victims = self._preempted(grants)
+        at_work = self._at_work(grants)
         return {
             one.pool.key: Room(
                 one.target,
                 grants[one.pool.key].agents,
                 creatable[one.pool.key],
                 grants[one.pool.key].short_of,
-                preempted=victims.get(one.pool.key, 0),
+                preempted=at_work.get(one.pool.key, 0),
                 unstarted=one.start.given_up,
                 unschedulable=one.start.unschedulable,
             )
@@ -171,32 +171,27 @@ class _Namespace:
             reserved[self._sizes[one.pool.key].charge] += lacking
         return reserved
 
-    def _preempted(self, grants: Mapping[Key, Grant]) -> dict[Key, int]:
+    def _at_work(self, grants: Mapping[Key, Grant]) -> dict[Key, int]:
         """Return how many agents at work each pool is to drain for those that may ask for it."""
-        claimants = [
-            Claimant(
-                one.pool.key,
-                missing,
-                self._books.costs(self._sizes[one.pool.key].charge),
-                one.pool.quota_priority,
-            )
+        if not any(
+            one.pool.quota_preempts and grants[one.pool.key].agents > len(one.active)
             for one in self._members
-            if one.pool.quota_preempts
-            if (missing := grants[one.pool.key].agents - len(one.active)) > 0
-        ]
-        if not claimants:
+        ):
             return {}
-        lenders: list[Lender] = []
-        left = self._books.free_once_left(self._reserved())
-        for one in self._members:
-            surplus = len(one.active) - grants[one.pool.key].agents
-            if surplus <= 0:
-                continue
-            costs = self._books.costs(self._sizes[one.pool.key].charge)
-            ripe = [a for a in one.active if is_ripe(self._state, a, self._now, self._rules)]
-            busy = sum(bool(self._state.bound_to(agent.key)) for agent in ripe)
-            leaving = min(surplus, len(ripe) - busy)
-            left = [free + cost * leaving for free, cost in zip(left, costs, strict=True)]
-            spare = min(surplus - leaving, busy)
-            lenders.append(Lender(one.pool.key, spare, costs, one.pool.quota_priority))
-        return preempted(claimants, lenders, left)
+        holdings = [self._holding(one, grants[one.pool.key].agents) for one in self._members]
+        return victims(holdings, self._books.free_once_left(self._reserved()))
+
+    def _holding(self, member: _Member, share: int) -> Holding:
+        pool, agents = member.pool, member.active
+        ripe = [one for one in agents if is_ripe(self._state, one, self._now, self._rules)]
+        busy = sum(bool(self._state.bound_to(agent.key)) for agent in ripe)
+        return Holding(
+            pool.key,
+            share,
+            len(agents),
+            idle=len(ripe) - busy,
+            busy=busy,
+            costs=self._books.costs(self._sizes[pool.key].charge),
+            priority=pool.quota_priority,
+            preempts=pool.quota_preempts,
+        )

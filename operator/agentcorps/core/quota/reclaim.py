@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from agentcorps.core.state import State
 
 
+class Holding(NamedTuple):
+    """What a pool has, beside what its share is."""
+
+    pool: Key
+    share: int
+    agents: int
+    """Those that stay."""
+    idle: int
+    """Of those, how many have run for long enough, and work on nothing."""
+    busy: int
+    """How many have run for long enough, and are at work."""
+    costs: tuple[int, ...]
+    """What each of them takes of each line."""
+    priority: int = 0
+    preempts: bool = False
+    """Whether others' agents at work may be drained for its share."""
+
+
 class Lender(NamedTuple):
     """A pool that has more than its share, and agents at work that may be drained."""
 
@@ -67,8 +85,19 @@ def given_back(
     idle = [agent for agent in ripe if not state.bound_to(agent.key)][:surplus]
     busy = [agent for agent in ripe if state.bound_to(agent.key)]
     drained = [Drain(agent.key, "QuotaReclaimed") for agent in idle]
-    count = min(surplus - len(idle), at_work)
+    count = from_work(surplus, len(idle), at_work)
     return [*drained, *(Drain(agent.key, "QuotaPreempted") for agent in busy[:count])]
+
+
+def from_work(surplus: int, idle: int, at_work: int) -> int:
+    """Return how many agents at work leave a pool, beside the idle ones that do.
+
+    Args:
+        surplus: How many are beyond its share.
+        idle: How many idle ones may leave.
+        at_work: How many of those at work may be drained for others.
+    """
+    return max(0, min(surplus - idle, at_work))
 
 
 def next_ripe(agents: Iterable[AgentRecord], now: Now, rules: SharingRules) -> float | None:
@@ -80,6 +109,26 @@ def next_ripe(agents: Iterable[AgentRecord], now: Now, rules: SharingRules) -> f
 def _left_to_run(agent: AgentRecord, now: Now, rules: SharingRules) -> float:
     """Return the seconds until an agent has run for long enough; 0.0 once it has."""
     return max(0.0, agent.created + rules.min_runtime - now.wall)
+
+
+def victims(holdings: Iterable[Holding], left: Sequence[int]) -> dict[Key, int]:
+    """Return how many agents at work each pool is to drain, for those that may ask for it.
+
+    Args:
+        holdings: All pools that share some quotas.
+        left: What is free of each line, once those have left that are leaving already.
+    """
+    claimants, lenders, free = [], [], list(left)
+    for one in holdings:
+        surplus = one.agents - one.share
+        if surplus < 0 and one.preempts:
+            claimants.append(Claimant(one.pool, -surplus, one.costs, one.priority))
+        elif surplus > 0:
+            leaving = min(surplus, one.idle)
+            free = [room + cost * leaving for room, cost in zip(free, one.costs, strict=True)]
+            spare = from_work(surplus, leaving, one.busy)
+            lenders.append(Lender(one.pool, spare, one.costs, one.priority))
+    return preempted(claimants, lenders, free)
 
 
 def preempted(

@@ -6,14 +6,15 @@ from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING
 
-from agentcorps.api.names import DEFAULT_MIN_RUNTIME_SECONDS
 from agentcorps.core.autoscaling.load import Load
+from agentcorps.core.quota.reclaim import Holding, from_work
 from agentcorps.core.simulation.outcome import PoolOutcome, Sample
 from agentcorps.core.timers import SERVICE_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agentcorps.core.quota.shares import Grant
     from agentcorps.core.simulation.machines import Node
     from agentcorps.core.simulation.plan import Job, Plan
 
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
 class Agent:
     """An agent: starting, then working on up to so many Tasks as it has slots."""
 
-    __slots__ = ("created", "draining", "idle_since", "node", "number", "ready", "used")
+    __slots__ = ("created", "drained", "idle_since", "node", "number", "ready", "ripe", "used")
 
     def __init__(self, number: int, created: float) -> None:
         self.number = number
         self.created = created
         self.node: Node | None = None
         self.ready = False
-        self.draining = False
+        self.ripe = False
+        """Has run for long enough to give its place to another pool's."""
+        self.drained: float | None = None
+        """When it was told to go."""
         self.used = 0
         self.idle_since = 0.0
 
@@ -71,7 +75,11 @@ class Crew:
         self.dirty = True
         self.due_at: float | None = None
         self.target = self.granted = 0
+        self._drain_seconds = plan.pool.drain_timeout_seconds
         self._busy = self._ready = self._numbers = 0
+        self._ripe = self._ripe_busy = 0
+        self._unripe: deque[Agent] = deque()
+        """Those that have not run for long enough, the oldest first."""
         self._vacant: list[tuple[int, float, int]] = []
         self._service: float | None = None
         self._now = 0.0
@@ -114,6 +122,12 @@ class Crew:
             )
         )
 
+    def share(self, grant: Grant) -> None:
+        """Note what the quotas leave to it now."""
+        self.granted = grant.agents
+        if grant.short_of:
+            self.told.short_of = grant.short_of
+
     def aim(self, target: int) -> None:
         """Note what the decider wants now."""
         if target != self.target:
@@ -124,7 +138,8 @@ class Crew:
         """Start waiting Tasks on free slots; yields who works on what."""
         while self.queue and self._vacant:
             agent, job = self.agents[-self._vacant.pop()[2]], self.queue.popleft()
-            self._busy += agent.used == 0
+            if agent.used == 0:
+                self._works(agent, 1)
             agent.used += 1
             self.running += 1
             if agent.used < self.slots:
@@ -140,23 +155,26 @@ class Crew:
         self._withdraw(agent)
         agent.used -= 1
         agent.idle_since = self._now
-        if not agent.draining:
-            insort(self._vacant, agent.rank)
-            self._busy -= agent.used == 0
-            return False
-        return agent.used == 0
+        if agent.drained is not None:
+            self.told.outlasting += self._now > agent.drained + self._drain_seconds
+            return agent.used == 0
+        insort(self._vacant, agent.rank)
+        if agent.used == 0:
+            self._works(agent, -1)
+        return False
 
     def hire(self) -> Agent:
         """Create an agent."""
         self._numbers += 1
         agent = self.agents[self._numbers] = Agent(self._numbers, self._now)
+        self._unripe.append(agent)
         self.active += 1
         self.told.most_agents = max(self.told.most_agents, len(self.agents))
         return agent
 
     def greet(self, agent: Agent) -> None:
         """An agent is ready."""
-        if not agent.draining:
+        if agent.drained is None:
             agent.ready = True
             self._ready += 1
             agent.idle_since = self._now
@@ -166,20 +184,52 @@ class Crew:
         """Return so many agents that the pool can do without best."""
         return sorted(self._staying(), key=lambda agent: agent.worth)[:count]
 
-    def lent(self, count: int) -> list[Agent]:
-        """Return up to so many agents whose places other pools may have."""
-        idle = [
-            agent
-            for agent in self._staying()
-            if agent.used == 0
-            if agent.node is None or self._now >= agent.created + DEFAULT_MIN_RUNTIME_SECONDS
-        ]
-        return sorted(idle, key=lambda agent: agent.worth)[:count]
+    def ripen(self, min_runtime: float) -> float | None:
+        """Find who has run for long enough by now; returns when the next one has."""
+        young = self._unripe
+        while young and (young[0].drained is not None or self._is_ripe(young[0], min_runtime)):
+            agent = young.popleft()
+            if agent.drained is None:
+                agent.ripe = True
+                self._ripe += 1
+                self._ripe_busy += agent.used > 0
+        return young[0].created + min_runtime if young else None
+
+    def holding(self, costs: tuple[int, ...]) -> Holding:
+        """Return what it has, and could give; see `ripen`."""
+        pool = self.plan.pool
+        return Holding(
+            self.key,
+            self.granted,
+            self.active,
+            idle=self._ripe - self._ripe_busy,
+            busy=self._ripe_busy,
+            costs=costs,
+            priority=pool.quota_priority,
+            preempts=pool.quota_preempts,
+        )
+
+    def lent(self, count: int, at_work: int) -> list[Agent]:
+        """Return up to so many agents whose places other pools may have; see `ripen`.
+
+        Args:
+            count: How many are beyond its share.
+            at_work: How many of those at work may be drained.
+        """
+        idle = min(count, self._ripe - self._ripe_busy)
+        busy = from_work(count, idle, at_work)
+        if not idle + busy:
+            return []
+        self.told.preempted += busy
+        ripe = [agent for agent in self._staying() if agent.ripe and (busy or agent.used == 0)]
+        return sorted(ripe, key=lambda agent: agent.worth)[: idle + busy]
 
     def drain(self, agent: Agent) -> bool:
         """Give an agent no more Tasks; returns whether it can go at once."""
-        agent.draining = True
+        agent.drained = self._now
         self.active -= 1
+        self._ripe -= agent.ripe
+        self._ripe_busy -= agent.ripe and agent.used > 0
         self._ready -= agent.ready
         self._busy -= agent.used > 0
         self._withdraw(agent)
@@ -190,7 +240,16 @@ class Crew:
         del self.agents[agent.number]
 
     def _staying(self) -> Iterable[Agent]:
-        return (agent for agent in self.agents.values() if not agent.draining)
+        return (agent for agent in self.agents.values() if agent.drained is None)
+
+    def _is_ripe(self, agent: Agent, min_runtime: float) -> bool:
+        return self._now >= agent.created + min_runtime
+
+    def _works(self, agent: Agent, change: int) -> None:
+        """An agent has begun to work (1), or has nothing left to do (-1)."""
+        self._busy += change
+        if agent.ripe:
+            self._ripe_busy += change
 
     def _withdraw(self, agent: Agent) -> None:
         """Take an agent out of those with a free slot, if it is one of them."""

@@ -42,6 +42,12 @@ class Fixed:
         return self._verdict
 
 
+def is_scheduled(pool: PoolRecord) -> bool:
+    """Tell whether a pool may get agents at some time of the day, whatever there is to do."""
+    policies = () if pool.scaling is None else pool.scaling.policies
+    return any(policy.schedule is not None for policy in policies)
+
+
 def decider_of(pool: PoolRecord) -> Decider:
     """Return what decides for a pool in the operator."""
     return Fixed(pool.replicas) if pool.scaling is None else Autoscaler(pool.scaling)

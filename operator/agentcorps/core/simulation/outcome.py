@@ -45,6 +45,12 @@ class PoolOutcome:
     """Of agents beyond those that all queued and running Tasks would have kept busy."""
     short_seconds: float = 0.0
     """For how long the quotas left less to the pool than its target."""
+    short_of: str = ""
+    """What of the quotas it was that did, the last time."""
+    preempted: int = 0
+    """Agents that were drained at work because another pool's share takes precedence."""
+    outlasting: int = 0
+    """Tasks that took longer than the drain of their agent may: they would lose their attempt."""
     most_agents: int = 0
     targets: list[tuple[float, int]] = field(default_factory=list)
     """Each change of the target: when, and to what."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from agentcorps.core.quota.rules import DEFAULT_RULES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentcorps.core.autoscaling.load import Load
+    from agentcorps.core.quota.rules import SharingRules
     from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import Now, PoolRecord
 
@@ -75,6 +78,8 @@ class Setting:
     """Others than these pools use nothing of them."""
     shared: bool = True
     """Quotas are shared out by priority and weight; else who comes first takes what is free."""
+    rules: SharingRules = DEFAULT_RULES
+    """For how long an agent may keep a place that is another pool's share."""
     machines: Machines | None = None
     """None: every pod finds its place at once."""
     began: float = 0.0

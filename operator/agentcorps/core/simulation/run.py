@@ -6,9 +6,9 @@ from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from agentcorps.core.autoscaling.decision import AGAIN_SECONDS
 from agentcorps.core.records import Now
 from agentcorps.core.simulation.crew import Crew
+from agentcorps.core.simulation.deciders import is_scheduled
 from agentcorps.core.simulation.machines import Cluster
 from agentcorps.core.simulation.outcome import Outcome
 from agentcorps.core.simulation.plan import Setting
@@ -17,13 +17,17 @@ from agentcorps.core.simulation.shares import Shares
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agentcorps.core.records import Key
     from agentcorps.core.simulation.crew import Agent
     from agentcorps.core.simulation.plan import Plan
 
 REST_SECONDS: Final = 1.0
 """Shortest time between two steps: five times the operator's, for the sake of speed."""
-PATIENCE_SECONDS: Final = 7 * 86_400.0
-"""How long after the last arrival the end of a queue that nobody works on is waited for."""
+PATIENCE_SECONDS: Final = 2 * 3600.0
+"""How long after the last arrival the end of a queue that nobody works on is waited for: longer
+than any window or period of `behavior`. The starts of agents and nodes come on top."""
+SCHEDULED_PATIENCE_SECONDS: Final = 7 * 86_400.0
+"""The same where a schedule may bring agents."""
 SAMPLES: Final = 480
 """A time line that goes on and on becomes coarser, so that it has a few times as many entries."""
 
@@ -31,8 +35,10 @@ SAMPLES: Final = 480
 def simulate(plans: Sequence[Plan], setting: Setting | None = None) -> Outcome:
     """Let pools work off their Tasks.
 
-    It ends when all Tasks have, or when nobody works on the rest of them a week after the last one
-    came. Each Task succeeds in its first attempt; agents and pods never fail.
+    It ends when all Tasks have, or when nobody works on the rest of them hours after the last one
+    came (a week, where schedules may bring agents). Each Task succeeds in its first attempt, and
+    agents and pods never fail. Nor does the drain of an agent time out: see
+    `PoolOutcome.outlasting`.
 
     Args:
         plans: The pools; their keys must differ.
@@ -57,6 +63,7 @@ class _Run:
         """Pools whose Tasks have not all come."""
         self._open = 0
         """Tasks that have come, and not ended."""
+        self._patience = _patience(plans, self._setting)
 
     def run(self) -> Outcome:
         for crew in self._crews:
@@ -65,7 +72,7 @@ class _Run:
         self._want_step(0.0)
         while (self._coming or self._open) and self._events:
             at, _, act, about = heappop(self._events)
-            if at > self._last_arrival + PATIENCE_SECONDS and self._stuck():
+            if at > self._last_arrival + self._patience and self._stuck():
                 break
             self._now = at
             act(*about)
@@ -144,17 +151,30 @@ class _Run:
             crew.advance(self._now)
             if crew.dirty or (crew.due_at is not None and crew.due_at <= self._now):
                 self._decide(crew)
-        grants = self._shares.grants({crew.key: crew.target for crew in self._crews})
-        for crew in self._crews:
-            crew.granted = grants[crew.key]
-            self._shrink(crew)
-        for crew in self._crews:
-            self._grow(crew)
         dues = [crew.due_at for crew in self._crews if crew.due_at is not None]
-        if any(crew.active > crew.granted for crew in self._crews):
-            dues.append(self._now + AGAIN_SECONDS)
+        dues += self._to_shares()
         if dues:
             self._want_step(max(min(dues), self._now + REST_SECONDS))
+
+    def _to_shares(self) -> list[float]:
+        """Let agents come and go; returns when more of them may go than now."""
+        grants = self._shares.grants({crew.key: crew.target for crew in self._crews})
+        later = {}
+        for crew in self._crews:
+            crew.share(grants[crew.key])
+            later[crew.key] = crew.ripen(self._setting.rules.min_runtime)
+        at_work = self._shares.at_work(self._crews)
+        for crew in self._crews:
+            if crew.active > crew.target:
+                later[crew.key] = self._now
+            self._shrink(crew, at_work.get(crew.key, 0))
+        for crew in sorted(self._crews, key=_turn):
+            self._grow(crew)
+        return [
+            due
+            for crew in self._crews
+            if crew.active > crew.granted and (due := later[crew.key]) is not None
+        ]
 
     def _decide(self, crew: Crew) -> None:
         crew.dirty = False
@@ -163,13 +183,13 @@ class _Run:
         crew.aim(verdict.target)
         crew.due_at = None if verdict.due_in is None else self._now + verdict.due_in
 
-    def _shrink(self, crew: Crew) -> None:
-        """Drain what is beyond the target, and of what is beyond the share only what is idle."""
+    def _shrink(self, crew: Crew, at_work: int) -> None:
+        """Drain what is beyond the target, or of what is beyond the share what others may have."""
         leaving = []
         if crew.active > crew.target:
             leaving = crew.surplus(crew.active - crew.target)
         elif crew.active > crew.granted:
-            leaving = crew.lent(crew.active - crew.granted)
+            leaving = crew.lent(crew.active - crew.granted, at_work)
         for agent in leaving:
             if crew.drain(agent):
                 self._dismiss(crew, agent)
@@ -214,3 +234,16 @@ class _Run:
                 if not self._house(*who):
                     break
                 del self._homeless[waiting]
+
+
+def _patience(plans: Sequence[Plan], setting: Setting) -> float:
+    if any(is_scheduled(plan.pool) for plan in plans):
+        return SCHEDULED_PATIENCE_SECONDS
+    slowest = max((plan.start_seconds + plan.stop_seconds for plan in plans), default=0.0)
+    nodes = 0.0 if setting.machines is None else setting.machines.start_seconds
+    return PATIENCE_SECONDS + slowest + nodes
+
+
+def _turn(crew: Crew) -> tuple[int, Key]:
+    """Sort key: who gets a free place first, as in `core.quota.ledger`."""
+    return -crew.plan.pool.quota_priority, crew.key

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentcorps.core.quota.shares import Claim, Line, fits, share_out
+from agentcorps.core.quota.reclaim import victims
+from agentcorps.core.quota.shares import Claim, Grant, Line, fits, share_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import Key, PoolRecord
+    from agentcorps.core.simulation.crew import Crew
 
 
 class Shares:
@@ -34,14 +36,25 @@ class Shares:
         self._costs = {pool.key: _costs(pool, quotas) for pool in pools}
         self._left = [line.left for line in self._lines]
         self._targets: Mapping[Key, int] = {}
-        self._grants: dict[Key, int] = {}
+        self._grants: Mapping[Key, Grant] = {}
 
-    def grants(self, targets: Mapping[Key, int]) -> Mapping[Key, int]:
+    def grants(self, targets: Mapping[Key, int]) -> Mapping[Key, Grant]:
         """Return how many agents each pool may have."""
         if targets != self._targets:
             self._targets = dict(targets)
-            self._grants = self._granted(targets) if self._shared else dict(targets)
+            self._grants = self._granted(targets)
         return self._grants
+
+    def at_work(self, crews: Sequence[Crew]) -> Mapping[Key, int]:
+        """Return how many agents at work each pool is to drain for others' shares."""
+        if not any(crew.plan.pool.quota_preempts and crew.active < crew.granted for crew in crews):
+            return {}
+        free = self._left
+        for crew in crews:
+            leaving = len(crew.agents) - crew.active
+            costs = self._costs[crew.key]
+            free = [room + cost * leaving for room, cost in zip(free, costs, strict=True)]
+        return victims([crew.holding(self._costs[crew.key]) for crew in crews], free)
 
     def creatable(self, pool: Key, missing: int) -> int:
         """Return how many more agents there is place for, beside all that exist."""
@@ -53,7 +66,9 @@ class Shares:
             costs = self._costs[pool]
             self._left = [free - cost * pods for free, cost in zip(self._left, costs, strict=True)]
 
-    def _granted(self, targets: Mapping[Key, int]) -> dict[Key, int]:
+    def _granted(self, targets: Mapping[Key, int]) -> Mapping[Key, Grant]:
+        if not self._shared:
+            return {key: Grant(target) for key, target in targets.items()}
         claims = [
             Claim(
                 pool.key,
@@ -65,7 +80,7 @@ class Shares:
             )
             for pool in self._pools
         ]
-        return {key: grant.agents for key, grant in share_out(claims, self._lines).items()}
+        return share_out(claims, self._lines)
 
 
 def _costs(pool: PoolRecord, quotas: Sequence[QuotaRecord]) -> tuple[int, ...]:
