@@ -14,8 +14,8 @@ from agentcorps.api.meta import LABEL_POOL
 from support import objects
 from support.cli import Cli
 from support.kubectl import Kubectl
+from support.operator_process import PATIENT
 from support.poll import until
-from support.stage import PRODUCTION
 
 Json = dict[str, Any]
 WEIGHTS = {"small": 1, "middle": 2, "large": 4}
@@ -29,7 +29,7 @@ SLOW: Json = {"health": {"startupSeconds": 3600}}
 @pytest.fixture
 def operator_environ() -> Mapping[str, str]:
     """Return the variables of an operator that does not wait for long before it takes back."""
-    return {**PRODUCTION, **SHORT}
+    return {**PATIENT, **SHORT}
 
 
 def quota(kubectl: Kubectl, name: str = "team", **hard: str) -> None:

@@ -15,12 +15,27 @@ class Kubelet:
     """Runs an agent for each pod, and removes the pods whose Agent is gone, when asked to sync."""
 
     def __init__(
-        self, kubectl: Kubectl, gateway_url: str, folder: Path, worker: Callable[[], Agent]
+        self,
+        kubectl: Kubectl,
+        gateway_url: str,
+        folder: Path,
+        worker: Callable[[], Agent],
+        starts: Callable[[str], bool] = bool,
     ) -> None:
+        """Prepare.
+
+        Args:
+            kubectl: For the namespace of the pods.
+            gateway_url: Where agents call.
+            folder: Gets what they print.
+            worker: Makes an agent.
+            starts: Tells of a pod, by its name, whether its agent starts; all do unless told.
+        """
         self._kubectl = kubectl
         self._gateway_url = gateway_url
         self._folder = folder
         self._worker = worker
+        self._starts = starts
         self._uids: dict[str, str] = {}
         self.running: dict[str, LiveAgent] = {}
 
@@ -43,7 +58,7 @@ class Kubelet:
         pods, agents = self._uids_of("pods"), self._uids_of("agents")
         for name in pods.keys() - agents.keys():
             self._kubectl.run("delete", "pod", name, "--grace-period=0", "--force")
-        wanted = {name: uid for name, uid in pods.items() if name in agents}
+        wanted = {name: uid for name, uid in pods.items() if name in agents and self._starts(name)}
         # A pod may have gone, and another of its name come, between two looks.
         for name in [name for name, uid in self._uids.items() if wanted.get(name) != uid]:
             self.running.pop(name).kill()

@@ -41,7 +41,7 @@ def _version(item: Json) -> int:
     return int(item["metadata"]["resourceVersion"])
 
 
-class _Stream(threading.Thread):
+class Stream(threading.Thread):
     """Follows one collection from its creation on, over every outage of the API server."""
 
     def __init__(self, api: RawApi, path: str, take: Callable[[str, Json], None]) -> None:
@@ -56,6 +56,7 @@ class _Stream(threading.Thread):
         """How often events may have been missed (410: the position was too old)."""
 
     def run(self) -> None:
+        """Follow until ended."""
         while not self._ending.is_set():
             try:
                 if not self._version:
@@ -102,8 +103,8 @@ class Watcher:
     def __init__(self, kubeconfig: Path, namespace: str, ledger: Ledger) -> None:
         """Prepare; ``with`` watches."""
         api = RawApi(kubeconfig)
-        self._tasks = _Stream(api, TASKS.format(namespace), self._see)
-        self._pods = _Stream(api, PODS.format(namespace), self._count)
+        self._tasks = Stream(api, TASKS.format(namespace), self._see)
+        self._pods = Stream(api, PODS.format(namespace), self._count)
         self._ledger = ledger
         self._lock = threading.Lock()
         self._sights: list[Sight] = []

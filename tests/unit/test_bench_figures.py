@@ -177,6 +177,9 @@ def test_what_was_not_measured_is_null() -> None:
         "restart_seconds",
         "idle_writes",
         "idle_cpu_percent",
+        "w5_distance_percent",
+        "w5_turns",
+        "w5_excess",
         "lost",
         "double_bound",
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perf.bench import crowd, policies, start, work
 from perf.bench.client import Client, Json
+from perf.bench.contest import contest
 from perf.bench.faults import Trouble
 from perf.bench.fleet import serving
 from perf.bench.flips import flips
@@ -123,6 +124,15 @@ async def crowd_block(rep: Repetition) -> None:
         rep.note("restart", {**measured, **await fleet.judged()})
 
 
+async def quota_block(rep: Repetition) -> None:
+    """Three pools over one quota, whose demand flips."""
+    sizes = rep.sizes
+    measured = await contest(
+        rep.plane, rep.client, rep.folder, sizes.contest_pods, sizes.contest_min_runtime
+    )
+    rep.note("w5", measured)
+
+
 REPEATED: Mapping[str, Block] = {
     "floor": floor_block,
     "work": work_block,
@@ -132,7 +142,11 @@ REPEATED: Mapping[str, Block] = {
     "deployment": deployment_block,
     "pool": pool_block,
 }
-ONCE: Mapping[str, Block] = {"faults": faults_block, "crowd": crowd_block}
+ONCE: Mapping[str, Block] = {
+    "quota": quota_block,
+    "faults": faults_block,
+    "crowd": crowd_block,
+}
 
 
 def w4_arm(sizes: Sizes) -> Json:

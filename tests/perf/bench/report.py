@@ -76,6 +76,9 @@ KEYS = (
     Key("restart_seconds", "<= 10", lambda it: it <= 10, each("restart", "seconds_to_binding")),
     Key("idle_writes", "0", lambda it: it == 0, each("idle", "writes", "elsewhere")),
     Key("idle_cpu_percent", "< 3", lambda it: it < 3, each("idle", "cpu_percent")),
+    Key("w5_distance_percent", "<= 5", lambda it: it <= 5, each("w5", "distance_percent")),
+    Key("w5_turns", "0", lambda it: it == 0, each("w5", "turns")),
+    Key("w5_excess", "0", lambda it: it == 0, each("w5", "excess")),
     Key("lost", "0", lambda it: it == 0, total("lost", "judged", "w6", "restart")),
     Key("double_bound", "0", lambda it: it == 0, total("double_bound", "judged", "w6", "restart")),
 )

@@ -40,6 +40,10 @@ class Sizes:
     """Of W5: agents that three pools share."""
     turns: int
     """Of W5: how often another pool has most of the Tasks."""
+    contest_pods: int
+    """Pods that the quota of W5 allows."""
+    contest_min_runtime: float
+    """The operator's minRuntimeSeconds in W5; flips are as far apart."""
 
 
 FULL = Sizes(
@@ -68,6 +72,8 @@ FULL = Sizes(
     ),
     quota=700,
     turns=6,
+    contest_pods=700,
+    contest_min_runtime=60,
 )
 QUICK = replace(
     FULL,
@@ -93,4 +99,6 @@ QUICK = replace(
         ("bursts", "bursts:0.5:600", 2),
     ),
     turns=3,
+    contest_pods=70,
+    contest_min_runtime=5,
 )
