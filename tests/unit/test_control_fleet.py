@@ -66,6 +66,19 @@ async def test_the_first_pods_start_while_the_last_agents_are_made() -> None:
     assert len(names(room, Kind.POD)) == 70
 
 
+async def test_the_last_agents_leave_while_the_first_places_are_taken() -> None:
+    """A turn drains 64 agents and deletes those that are drained, and asks for the next turn."""
+    room = ControlRoom()
+    room.add_pool(150, **PATIENT)
+    await grow(room, turns=6)
+    set_replicas(room, 0)
+    seen = []
+    while (await room.scale.step()) == 0.0:
+        draining = [one for one in room.state.agents.values() if one.draining_since is not None]
+        seen.append((len(draining), len(names(room, Kind.AGENT))))
+    assert seen == [(64, 150), (64, 86), (22, 22), (0, 0)]
+
+
 async def test_a_large_pool_does_not_hold_up_a_small_one() -> None:
     """The agents of a turn are shared out: the pool that was made last has its three at once."""
     room = ControlRoom()

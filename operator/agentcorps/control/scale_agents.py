@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_CREATED_AT_A_TIME: Final = 32
 """Agents per step, over all pools: the first ones' pods start while the last ones are made."""
+MAX_LEAVING_AT_A_TIME: Final = 64
+"""Drains per step, and deletions: others take the first places while the last ones are left."""
 
 
 class ScaleAgents:
@@ -40,7 +42,8 @@ class ScaleAgents:
         now = self._clock.now()
         shares = self._resource_pool.share_out(now)
         self._moving.update(self._changed.take_due(now.monotonic))
-        others, created = self._decide(now, shares)
+        leaving, created = self._decide(now, shares)
+        others = _first(leaving)
         await self._applier.carry_out([*others, *created[:MAX_CREATED_AT_A_TIME]])
         now, state = self._clock.now(), self._state
         # What failed has left its pool on its way, and is tried again.
@@ -53,7 +56,8 @@ class ScaleAgents:
         due = soonest(
             scaling.next_due(state, now, agents), self._resource_pool.next_due(now, self._moving)
         )
-        goes_on = len(created) > MAX_CREATED_AT_A_TIME or any(map(self._came_true, others))
+        more = len(others) < len(leaving) or len(created) > MAX_CREATED_AT_A_TIME
+        goes_on = more or any(map(self._came_true, others))
         return soonest(
             0.0 if goes_on else None,
             self._remembered.pools.next_due(now.monotonic),
@@ -93,3 +97,10 @@ class ScaleAgents:
         return self._remembered.pools.resting(
             key, now.monotonic
         ) or self._remembered.replaced_agents.resting(pool.edition, now.monotonic)
+
+
+def _first(leaving: list[Drain | DeleteAgent]) -> list[Drain | DeleteAgent]:
+    """Return as many as leave in one step: deletions, which free places, do not wait for drains."""
+    deletions = [one for one in leaving if isinstance(one, DeleteAgent)]
+    drains = [one for one in leaving if not isinstance(one, DeleteAgent)]
+    return [*deletions[:MAX_LEAVING_AT_A_TIME], *drains[:MAX_LEAVING_AT_A_TIME]]
