@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 ELSEWHERE = {
-    "28": "quota shrinks below use: tests/unit/test_core_quota_reclaim.py, on decisions alone",
+    "28": "quota shrinks below use: tests/integration/test_quota_rules.py",
     "29": "metric missing, NaN or late: tests/integration/test_metrics.py (real Prometheus)",
     "35": "a revoked RBAC verb: operators of these tests are administrators behind the proxy",
     "36": "gateway certificate rotated under load: needs a clock that passes its renewal time",

@@ -1,12 +1,17 @@
 """The fleet's loops: pools to agents to pods, statuses, and what rests after a refusal."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from agentcorps.api.protocol import CompleteRequest, TaskRef
+from agentcorps.control.relay import Answer, Relay, Verb
 from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind, Refused, Unavailable
 from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom, agent_spec
+from support.fake_cluster import FakeCluster
 
 PATIENT: dict[str, Any] = {
     "template": {"spec": {**agent_spec(), "health": {"startupSeconds": 3600}}}
@@ -67,16 +72,15 @@ async def test_the_first_pods_start_while_the_last_agents_are_made() -> None:
 
 
 async def test_the_last_agents_leave_while_the_first_places_are_taken() -> None:
-    """A turn drains 64 agents and deletes those that are drained, and asks for the next turn."""
+    """A turn deletes 64 agents, and asks for the next turn."""
     room = ControlRoom()
     room.add_pool(150, **PATIENT)
     await grow(room, turns=6)
     set_replicas(room, 0)
     seen = []
     while (await room.scale.step()) == 0.0:
-        draining = [one for one in room.state.agents.values() if one.draining_since is not None]
-        seen.append((len(draining), len(names(room, Kind.AGENT))))
-    assert seen == [(64, 150), (64, 86), (22, 22), (0, 0)]
+        seen.append(len(names(room, Kind.AGENT)))
+    assert seen == [86, 22, 0]
 
 
 async def test_a_large_pool_does_not_hold_up_a_small_one() -> None:
@@ -105,29 +109,83 @@ async def test_what_a_pool_says_does_not_wait_for_what_its_agents_say() -> None:
     assert len(told) == 100
 
 
-async def test_an_idle_agent_is_drained_by_a_written_phase_and_then_deleted() -> None:
-    """Scaling down writes Draining first; the Agent's deletion takes its pod down."""
+async def test_an_idle_agent_is_deleted_without_a_drain() -> None:
+    """Scaling down, with one write; the Agent's deletion takes its pod down.
+
+    It counts before the watch tells, which then wakes nobody: hence the turn after it.
+    """
     room = ControlRoom()
     room.add_pool(1)
     await grow(room)
     set_replicas(room, 0)
-    await grow(room)
+    assert await room.scale.step() == 0.0
     verbs = [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT]
-    assert verbs == ["create", "status", "delete"]
-    assert names(room, Kind.AGENT) == []
-
-
-async def test_a_drained_agent_is_deleted_in_the_next_turn_without_a_watch_event() -> None:
-    """The answer to a write may come before its event, which then is no news and wakes nobody."""
-    room = ControlRoom()
-    room.add_pool(1)
-    await grow(room)
-    set_replicas(room, 0)
-    assert await room.scale.step() == 0.0
-    assert [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT][-1] == "status"
-    assert await room.scale.step() == 0.0
+    assert verbs == ["create", "delete"]
     assert names(room, Kind.AGENT) == []
     assert await room.scale.step() is None
+
+
+class SlowDeletions(Relay):
+    """Deletions wait for the test."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        super().__init__(cluster)
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def pass_on(
+        self,
+        verb: Verb,
+        kind: Kind,  # noqa: ARG002 -- only Agents are deleted here
+        key: Key,  # noqa: ARG002
+        ask: Callable[[], Awaitable[Answer]],
+    ) -> Answer:
+        """See Relay."""
+        if verb == "delete":
+            self.begun.set()
+            await self.go_on.wait()
+        return await ask()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_an_agent_that_is_being_deleted_gets_no_task(*, refused: bool) -> None:
+    """A Task that comes meanwhile waits; if the API server refuses the deletion, it is bound."""
+    cluster = FakeCluster()
+    link = SlowDeletions(cluster)
+    room = ControlRoom(cluster, link=link)
+    room.add_pool(1)
+    who = await room.connect()
+    if refused:
+        cluster.fail("delete", Refused(403, "Forbidden", "a policy protects it"))
+    set_replicas(room, 0)
+    step = asyncio.create_task(room.scale.step())
+    await link.begun.wait()
+    room.add_task()
+    poll = asyncio.create_task(room.poll(who, wait=30))
+    await asyncio.sleep(0.01)
+    await room.settle()
+    assert room.status()["phase"] == "Queued"
+    link.go_on.set()
+    await step
+    await room.settle()
+    assert room.status()["phase"] == ("Running" if refused else "Queued")
+    poll.cancel()
+
+
+async def test_an_agent_that_was_given_a_task_meanwhile_is_not_deleted() -> None:
+    """Between the decision and the write a Task was bound: it is drained instead, and works on."""
+    room = ControlRoom()
+    room.add_pool(1)
+    who = await room.connect()
+    set_replicas(room, 0)
+    poll = asyncio.create_task(room.poll(who, wait=30))
+    step = asyncio.create_task(room.scale.step())
+    room.add_task()
+    await asyncio.gather(step, room.settle())
+    await grow(room)
+    await poll
+    assert names(room, Kind.AGENT) == ["crew-0"]
+    assert room.state.agents[Key(NAMESPACE, "crew-0")].draining_since is not None
+    assert room.status()["phase"] == "Running"
 
 
 async def test_a_busy_agent_finishes_before_it_is_deleted() -> None:
@@ -150,6 +208,8 @@ async def test_a_busy_agent_finishes_before_it_is_deleted() -> None:
     assert answer.drain
     await grow(room)
     assert names(room, Kind.AGENT) == []
+    verbs = [verb for verb, kind, _ in room.cluster.writes if kind is Kind.AGENT]
+    assert verbs == ["create", "status", "delete"]
     assert (room.status()["phase"], room.status()["attempt"]) == ("Succeeded", 1)
 
 

@@ -166,8 +166,8 @@ def test_quarantines_never_lead_to_more_agents_than_replicas(
             fleet.drain(agent.key)
     actions = _actions(fleet)
     created = sum(isinstance(action, CreateAgent) for action in actions)
-    drained = {one.agent.name for one in actions if isinstance(one, Drain)}
-    gone = {f"crew-{number}" for number in range(healthy)} & drained
+    leaving = {one.agent.name for one in actions if isinstance(one, Drain | DeleteAgent)}
+    gone = {f"crew-{number}" for number in range(healthy)} & leaving
     assert created <= max(0, wanted - healthy - sick)
     assert len(gone) == max(0, healthy - wanted)
 

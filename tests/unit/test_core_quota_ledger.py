@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentcorps.api.names import DEFAULT_MIN_RUNTIME_SECONDS
-from agentcorps.core.actions import CreateAgent, Drain
+from agentcorps.core.actions import CreateAgent, DeleteAgent
 from agentcorps.core.amounts import NANO, amount
 from agentcorps.core.charge import Charge, charge_of
 from agentcorps.core.conditions import find
@@ -339,17 +339,22 @@ def test_what_was_lent_is_taken_back_from_the_idle() -> None:
     fleet.task(Key(NAMESPACE, "crew-2"))
     assert _step(fleet, Room(3, 0, 0)) == []
     fleet.seconds += DEFAULT_MIN_RUNTIME_SECONDS
-    drained = [Drain(Key(NAMESPACE, f"crew-{n}"), "QuotaReclaimed") for n in (1, 0)]
-    assert _step(fleet, Room(3, 0, 0)) == drained
-    assert _step(fleet, Room(3, 2, 0)) == drained[:1]
+    deleted = [_reclaimed(fleet, f"crew-{number}") for number in (1, 0)]
+    assert _step(fleet, Room(3, 0, 0)) == deleted
+    assert _step(fleet, Room(3, 2, 0)) == deleted[:1]
 
 
 def test_an_agent_without_a_pod_gives_its_place_back_at_once() -> None:
     """What has not begun is not disturbed by being called off."""
     fleet = _fleet(2, 0, _quota({}))
     fleet.agent("crew-0")
-    key = Key(NAMESPACE, "crew-0")
-    assert _step(fleet, Room(2, 0, 0)) == [Drain(key, "QuotaReclaimed")]
+    assert _step(fleet, Room(2, 0, 0)) == [_reclaimed(fleet, "crew-0")]
+
+
+def _reclaimed(fleet: Fleet, name: str) -> DeleteAgent:
+    """Return the deletion of an agent without work for another pool's sake."""
+    agent = fleet.state.agents[Key(NAMESPACE, name)]
+    return DeleteAgent(agent.key, agent.uid, agent.resource_version, "QuotaReclaimed")
 
 
 def test_the_status_tells_the_share_and_what_limits_it() -> None:

@@ -12,7 +12,7 @@ from support.water_fill import Thirst, water_fill
 WEIGHTS = {"small": 1, "middle": 2, "large": 4}
 LAGS = st.integers(0, int(LAG_SECONDS) - 1)
 RIPE_SECONDS = 61
-SETTLED_SECONDS = 45
+SETTLED_SECONDS = 120
 """More than all lags together, a few times over."""
 
 

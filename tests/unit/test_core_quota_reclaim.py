@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentcorps.api.names import DEFAULT_MIN_RUNTIME_SECONDS
-from agentcorps.core.actions import Drain
+from agentcorps.core.actions import DeleteAgent, Drain
 from agentcorps.core.amounts import NANO
 from agentcorps.core.charge import JUST_A_POD
 from agentcorps.core.quota.foreign import ForeignUse
@@ -48,35 +48,38 @@ def _contended(busy: int, idle: int, **late: Any) -> Fleet:
     return fleet
 
 
-def _drains(fleet: Fleet, rules: SharingRules = SharingRules()) -> list[Drain]:  # noqa: B008 -- a constant
+def _leaving(
+    fleet: Fleet,
+    rules: SharingRules = SharingRules(),  # noqa: B008 -- a constant
+) -> list[Drain | DeleteAgent]:
     room = rooms(fleet.state, ForeignUse(), fleet.now, rules)[POOL]
     found = replicas(fleet.state, POOL, fleet.now, 0.0, room, rules)
-    return [action for action in found if isinstance(action, Drain)]
+    return [action for action in found if isinstance(action, Drain | DeleteAgent)]
 
 
-def _reasons(drains: list[Drain]) -> Counter[str]:
-    return Counter(drain.reason for drain in drains)
+def _reasons(leaving: list[Drain | DeleteAgent]) -> Counter[str]:
+    return Counter(one.reason for one in leaving)
 
 
 def test_idle_agents_go_first_and_busy_ones_only_by_preemption() -> None:
     """Of six places three go back: the idle one in any case, two at work only with Drain."""
-    assert _reasons(_drains(_contended(5, 1))) == {"QuotaReclaimed": 1}
+    assert _reasons(_leaving(_contended(5, 1))) == {"QuotaReclaimed": 1}
     preempting = _contended(5, 1, quota_preempts=True)
-    assert _reasons(_drains(preempting)) == {"QuotaReclaimed": 1, "QuotaPreempted": 2}
+    assert _reasons(_leaving(preempting)) == {"QuotaReclaimed": 1, "QuotaPreempted": 2}
 
 
 def test_enough_idle_agents_spare_those_at_work() -> None:
     """Where the idle ones are as many as are claimed, nobody at work is drained."""
-    assert _reasons(_drains(_contended(3, 3, quota_preempts=True))) == {"QuotaReclaimed": 3}
+    assert _reasons(_leaving(_contended(3, 3, quota_preempts=True))) == {"QuotaReclaimed": 3}
 
 
 def test_the_minimum_runtime_holds_for_both() -> None:
     """An agent that is younger keeps its place, at work or not; a setting may say how young."""
     fleet = _contended(2, 2, quota_preempts=True)
     fleet.seconds -= 1
-    assert _drains(fleet) == []
+    assert _leaving(fleet) == []
     young = SharingRules(min_runtime=DEFAULT_MIN_RUNTIME_SECONDS - 1)
-    assert _reasons(_drains(fleet, young)) == {"QuotaReclaimed": 2}
+    assert _reasons(_leaving(fleet, young)) == {"QuotaReclaimed": 2}
 
 
 @given(st.floats(-5, 5), st.floats(0, 100), st.lists(st.floats(0, 200), min_size=1, max_size=3))
@@ -98,16 +101,16 @@ def test_a_step_is_due_for_as_long_as_an_agent_is_too_young(
 def test_what_drains_already_is_not_asked_for_twice() -> None:
     """Three of six are draining or leaving: the claim is met, though their pods are still there."""
     fleet = _contended(6, 0, quota_preempts=True)
-    for drain in _drains(fleet):
+    for drain in _leaving(fleet):
         fleet.drain(drain.agent)
-    assert _drains(fleet) == []
+    assert _leaving(fleet) == []
     assert next_due(fleet.state, fleet.now) is not None
 
 
 def test_a_pool_of_a_lower_share_preempts_nobody() -> None:
     """Drain is about the pool's own share: one that has none of it drains nobody."""
     fleet = _contended(4, 0, quota_preempts=True, quota_priority=-1)
-    assert _drains(fleet) == []
+    assert _leaving(fleet) == []
 
 
 def test_a_smaller_quota_takes_idle_agents_and_no_working_one() -> None:
@@ -116,7 +119,7 @@ def test_a_smaller_quota_takes_idle_agents_and_no_working_one() -> None:
     fleet.state.forget_pool(LATE)
     hard, used = {"pods": 3 * NANO}, {"pods": 6 * NANO}
     fleet.state.observe_quota(QuotaRecord("q", Key(NAMESPACE, "q"), 2, hard, used))
-    assert _reasons(_drains(fleet)) == {"QuotaReclaimed": 2}
+    assert _reasons(_leaving(fleet)) == {"QuotaReclaimed": 2}
     room = rooms(fleet.state, ForeignUse(), fleet.now)[POOL]
     assert (room.granted, room.creatable, room.preempted) == (3, 0, 0)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentcorps.core.actions import CreateAgent, Drain
+from agentcorps.core.actions import CreateAgent, DeleteAgent
 from agentcorps.core.amounts import NANO
 from agentcorps.core.conditions import find
 from agentcorps.core.quota.foreign import ForeignUse
@@ -95,9 +95,9 @@ def test_others_get_the_places_of_what_does_not_start() -> None:
     fleet.seconds += STARTUP
     found = _rooms(fleet)
     assert (found[POOL].granted, found[LATE].granted) == (1, 3)
-    drained = list(replicas(fleet.state, POOL, fleet.now, 0.0, found[POOL]))
-    assert all(isinstance(one, Drain) and one.reason == "QuotaReclaimed" for one in drained)
-    assert len(drained) == 3
+    left = list(replicas(fleet.state, POOL, fleet.now, 0.0, found[POOL]))
+    assert all(isinstance(one, DeleteAgent) and one.reason == "QuotaReclaimed" for one in left)
+    assert len(left) == 3
     told = pool_status(fleet.state, POOL, fleet.now, Memory(0.0, rooms=found))
     assert "4 of them do not start, and leave their places to others" in str(told)
 

@@ -36,9 +36,9 @@ def _step(fleet: Fleet) -> list[CreateAgent | Drain | DeleteAgent]:
     return replicas(fleet.state, POOL, fleet.now, first_hello=0.0)
 
 
-def _drained(actions: Iterable[object]) -> list[str]:
-    """Return the names of the agents to drain, in order."""
-    return [action.agent.name for action in actions if isinstance(action, Drain)]
+def _left(actions: Iterable[object]) -> list[str]:
+    """Return the names of the agents that leave, in order."""
+    return [action.agent.name for action in actions if isinstance(action, Drain | DeleteAgent)]
 
 
 def test_missing_agents_get_the_lowest_free_names() -> None:
@@ -63,7 +63,7 @@ def test_agents_that_cannot_start_count() -> None:
     assert _step(fleet) == []
 
 
-def test_unready_then_idle_then_busy_agents_are_drained() -> None:
+def test_unready_then_idle_then_busy_agents_leave() -> None:
     """Scale-down takes what is not ready first, then what is idle, and what works last."""
     fleet = Fleet()
     for number in range(6):
@@ -76,7 +76,7 @@ def test_unready_then_idle_then_busy_agents_are_drained() -> None:
     fleet.task(_key(5))
     for left, expected in ((5, "3"), (4, "31"), (3, "314"), (2, "3142"), (0, "314205")):
         fleet.pool(replicas=left)
-        assert _drained(_step(fleet)) == [f"crew-{number}" for number in expected]
+        assert _left(_step(fleet)) == [f"crew-{number}" for number in expected]
 
 
 def test_agents_that_keep_sessions_go_after_those_that_keep_none() -> None:
@@ -95,7 +95,7 @@ def test_agents_that_keep_sessions_go_after_those_that_keep_none() -> None:
         record = replace(fleet.state.tasks[key], phase=done, resource_version=fleet.version())
         fleet.state.observe_task(record, fleet.now)
     fleet.pool(replicas=0)
-    assert _drained(_step(fleet)) == ["crew-0", "crew-2", "crew-1", "crew-3"]
+    assert _left(_step(fleet)) == ["crew-0", "crew-2", "crew-1", "crew-3"]
 
 
 def test_a_new_pod_of_an_old_name_keeps_nothing() -> None:
@@ -107,11 +107,11 @@ def test_a_new_pod_of_an_old_name_keeps_nothing() -> None:
     record = replace(record, phase=TaskPhase.SUCCEEDED, resource_version=fleet.version())
     fleet.state.observe_task(record, fleet.now)
     fleet.pool(replicas=1)
-    assert _drained(_step(fleet)) == ["crew-0"]
+    assert _left(_step(fleet)) == ["crew-0"]
     fleet.state.forget_pod(_key(1))
     fleet.pod(fleet.state.agents[_key(1)])
     fleet.hello(_key(1))
-    assert _drained(_step(fleet)) == ["crew-1"]
+    assert _left(_step(fleet)) == ["crew-1"]
 
 
 def test_higher_numbers_go_first_among_agents_of_one_age() -> None:
@@ -120,7 +120,7 @@ def test_higher_numbers_go_first_among_agents_of_one_age() -> None:
     for number in (2, 10, 9):
         fleet.ready_agent(f"crew-{number}")
     fleet.pool(replicas=1)
-    assert _drained(_step(fleet)) == ["crew-10", "crew-9"]
+    assert _left(_step(fleet)) == ["crew-10", "crew-9"]
 
 
 def test_bound_tasks_of_an_unheard_agent_make_it_busy() -> None:
@@ -130,7 +130,7 @@ def test_bound_tasks_of_an_unheard_agent_make_it_busy() -> None:
         fleet.pod(fleet.agent(f"crew-{number}"))
     fleet.task(_key(1))
     fleet.pool(replicas=1)
-    assert _drained(_step(fleet)) == ["crew-0"]
+    assert _left(_step(fleet)) == ["crew-0"]
 
 
 def test_drained_agents_are_deleted_as_they_were_written() -> None:
@@ -138,9 +138,24 @@ def test_drained_agents_are_deleted_as_they_were_written() -> None:
     fleet = Fleet()
     fleet.pool(replicas=0)
     fleet.ready_agent()
+    running = fleet.task(_key(0))
     assert _step(fleet) == [Drain(_key(0), "ScaledDown")]
     record = fleet.drain(_key(0))
+    done = replace(running, phase=TaskPhase.SUCCEEDED, resource_version=fleet.version())
+    fleet.state.observe_task(done, fleet.now)
     assert _step(fleet) == [DeleteAgent(_key(0), record.uid, record.resource_version, "Drained")]
+
+
+def test_an_agent_without_work_is_deleted_at_once() -> None:
+    """There is nothing to wait for; while the end of its last task is being written, there is."""
+    fleet = Fleet()
+    fleet.pool(replicas=0)
+    agent = fleet.ready_agent()
+    deletion = DeleteAgent(_key(0), agent.uid, agent.resource_version, "ScaledDown")
+    assert _step(fleet) == [deletion]
+    running = fleet.task(_key(0))
+    fleet.state.assume(replace(running, phase=TaskPhase.SUCCEEDED))
+    assert _step(fleet) == [Drain(_key(0), "ScaledDown")]
 
 
 def test_busy_agents_are_deleted_only_after_their_time_to_drain() -> None:
@@ -312,11 +327,11 @@ class _World(Fleet):
         self.agent(name)
 
     def _delete(self, action: DeleteAgent) -> None:
-        """Begin the deletion of an Agent that was told to drain, and had its time."""
+        """Begin the deletion of an Agent that has no work, or had its time to drain."""
         record = self.state.agents[action.agent]
         assert (record.uid, record.resource_version) == (action.uid, action.resource_version)
-        assert record.draining_since is not None
         if self.state.bound_to(action.agent):
+            assert record.draining_since is not None
             assert self.now.wall >= record.draining_since + 300
         self.change_agent(action.agent, deleting=True)
 

@@ -25,6 +25,7 @@ from agentcorps.core.actions import (
 )
 from agentcorps.core.conditions import find, timestamp
 from agentcorps.core.records import Key, edition
+from agentcorps.core.scaling import is_needed
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT_WRITES: Final = 16
+MAX_CONCURRENT_STATUSES: Final = 4
+"""Of agents, beside the others: nobody waits for them as for a pod, and there may be hundreds."""
 QUOTA_EXCEEDED: Final = "QuotaLimited"
 """Reason of a trouble: a ResourceQuota has no room. Only news of the quota helps, or time."""
 QUOTA_MARK: Final = "exceeded quota"
@@ -68,6 +71,7 @@ class FleetApplier:
         self._gateway = gateway
         self._creations = Creations(cluster, clock)
         self._room = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
+        self._room_for_statuses = asyncio.Semaphore(MAX_CONCURRENT_STATUSES)
 
     async def carry_out(self, actions: Iterable[AgentAction | StatusAction]) -> None:
         """Do all actions, some at a time; returns when each has been answered."""
@@ -76,7 +80,8 @@ class FleetApplier:
                 group.create_task(self._isolated(action))
 
     async def _isolated(self, action: AgentAction | StatusAction) -> None:
-        async with self._room:
+        is_status = isinstance(action, SetAgentStatus)
+        async with self._room_for_statuses if is_status else self._room:
             try:
                 await self._do(action)
             except ClusterError as error:
@@ -160,10 +165,13 @@ class FleetApplier:
 
     async def _delete_agent(self, action: DeleteAgent) -> None:
         gone = self._state.agents.get(action.agent)
-        await self._cluster.delete(
-            Kind.AGENT, action.agent, uid=action.uid, resource_version=action.resource_version
-        )
-        self._state.forget_agent(action.agent, action.uid)
+        if gone is not None and gone.draining_since is None and is_needed(self._state, gone.key):
+            return  # it was given a Task since that was decided, and is drained if it is to leave
+        with self._state.held(action.agent):
+            await self._cluster.delete(
+                Kind.AGENT, action.agent, uid=action.uid, resource_version=action.resource_version
+            )
+            self._state.forget_agent(action.agent, action.uid)
         self._remembered.gone(action.agent, action.uid)
         if gone is not None and gone.quarantined:
             self._replace(gone)

@@ -44,8 +44,9 @@ def replicas(
     """Bring the number of a pool's agents to its target (see `targets`).
 
     Agents that cannot start count like all others, so a broken template never multiplies pods. What
-    is unfit is drained, and replaced; a drained agent is deleted. With neither too many nor too
-    few, agents of an earlier template are replaced (see `rollout`).
+    is surplus is deleted if it does not work, else drained; what is unfit is drained, and replaced;
+    a drained agent is deleted. With neither too many nor too few, agents of an earlier template are
+    replaced (see `rollout`).
 
     The result must be carried out, and observed, before the next call for the same pool: from the
     same state the same actions come again. (A creation that comes again is refused, its name being
@@ -81,8 +82,27 @@ def replicas(
     steps = _to_number(state, pool, active, held, worth, room, giving_back)
     if steps is None:
         old = outdated(state, pool, active, now, first_hello, worth)
-        steps = [Drain(agent.key, "Outdated") for agent in old]
-    return [*actions, *steps]
+        return [*actions, *(Drain(agent.key, "Outdated") for agent in old)]
+    return [*actions, *(_at_once(state, step) for step in steps)]
+
+
+def _at_once(state: State, step: CreateAgent | Drain) -> CreateAgent | Drain | DeleteAgent:
+    """Have an agent without work deleted rather than drained: there is nothing to wait for.
+
+    That is a write less for each agent that leaves, which another pool may be waiting for.
+    """
+    if isinstance(step, CreateAgent) or is_needed(state, step.agent):
+        return step
+    agent = state.agents[step.agent]
+    return DeleteAgent(agent.key, agent.uid, agent.resource_version, step.reason)
+
+
+def is_needed(state: State, agent: Key) -> bool:
+    """Tell whether an agent has a Task, or may be the only one who knows the outcome of its last.
+
+    Before that is written, only the agent itself has it for sure.
+    """
+    return bool(state.bound_to(agent)) or state.writes_about(agent)
 
 
 def _unfit(
@@ -118,9 +138,9 @@ def _to_number(
 ) -> Sequence[CreateAgent | Drain] | None:
     """Return the steps to the number of agents; None when there are as many as there should be.
 
-    What is surplus is drained, never deleted outright: first what is not ready, then what is idle,
-    last what is busy; among those first who served no affinity key last (then who served the
-    fewest), and the newest first among equals.
+    Of what is surplus, first leaves what is not ready, then what is idle, last what is busy; among
+    those first who served no affinity key last (then who served the fewest), and the newest first
+    among equals.
 
     Where the quotas of the namespace leave less than the pool wants, it keeps to that; what it has
     too much it gives back (see `given_back`).
@@ -236,11 +256,11 @@ def _drained(state: State, agents: Iterable[AgentRecord], now: Now) -> Iterator[
     for agent in agents:
         if agent.draining_since is None or agent.deleting:
             continue
-        if not state.bound_to(agent.key):
-            # Before the outcome of its last task is written, only the agent itself has it for sure.
-            if not state.writes_about(agent.key):
-                yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "Drained")
-        elif now.wall >= agent.draining_since + drain_seconds(state, agent):
+        if not is_needed(state, agent.key):
+            yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "Drained")
+            continue
+        over = now.wall >= agent.draining_since + drain_seconds(state, agent)
+        if over and state.bound_to(agent.key):
             yield DeleteAgent(agent.key, agent.uid, agent.resource_version, "DrainTimeout")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from agentcorps.core.roster import Vacancy
 from agentcorps.core.success import SuccessRates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from agentcorps.core.boards import Boards
     from agentcorps.core.news import News
@@ -42,6 +43,7 @@ class Serving:
         self._boards = boards
         self._news = news
         self._sessions: dict[Key, Session] = {}
+        self._held: set[Key] = set()
         self._idle_since: dict[Key, float] = {}
         self._success = SuccessRates()
         self.offers = Offers()
@@ -66,6 +68,17 @@ class Serving:
         if session is not None:
             self._sessions[agent] = replace(session, **changes)
             self.refresh(agent)
+
+    @contextmanager
+    def held(self, agent: Key) -> Iterator[None]:
+        """While it lasts the agent gets no new task, whichever process speaks for it."""
+        self._held.add(agent)
+        self._derive(agent)
+        try:
+            yield
+        finally:
+            self._held.discard(agent)
+            self._derive(agent)
 
     def touch(self, agent: Key, monotonic: float) -> None:
         """The process was heard of then, which is news only when it had been silent."""
@@ -153,6 +166,7 @@ class Serving:
         pod = self._pods.get(agent.key)
         return (
             pod is not None
+            and agent.key not in self._held
             and pod.uid == session.pod_uid
             and not (pod.deleting or session.leaving or agent.deleting or agent.invalid)
             and not (agent.quarantined or session.suspended or agent.draining_since is not None)

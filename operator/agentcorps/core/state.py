@@ -23,6 +23,7 @@ from agentcorps.core.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import (
@@ -313,6 +314,10 @@ class State:
         session = self.sessions.get(agent)
         if session is not None and session.suspended != lasts:
             self._serving.change_session(agent, suspended=lasts)
+
+    def held(self, agent: Key) -> AbstractContextManager[None]:
+        """While it lasts the agent gets no new task: it is about to be deleted."""
+        return self._serving.held(agent)
 
     def touch(self, agent: Key, now: Now) -> None:
         """The process was heard of just now."""

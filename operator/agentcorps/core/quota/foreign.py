@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import Now
 
-LAG_SECONDS: Final = 10.0
-"""How far ``status.used`` and what is seen of our own pods may be apart in time."""
+LAG_SECONDS: Final = 30.0
+"""How far ``status.used`` and what is seen of our own pods may be apart in time. A successor of the
+kube-controller-manager, which alone lowers ``used``, takes over after 15 to 20 s; what leaves
+meanwhile would pass for somebody else's, and pools would drain agents for it."""
 
 
 class _Own(NamedTuple):
