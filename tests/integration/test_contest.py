@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.contest import FLIPS, Contest
-from support.operator_process import STEADY, OperatorProcess
+from support.operator_process import PATIENT, OperatorProcess
 from support.pod_counts import PodCounts
 from support.poll import until
 from support.raw_api import RawApi
@@ -26,7 +26,7 @@ def test_three_pools_share_by_weight_whatever_they_ask_for(
     """
     log = tmp_path / "operator.log"
     with (
-        OperatorProcess(kubeconfig, namespace, log, environ={**STEADY, **YOUNG}) as operator,
+        OperatorProcess(kubeconfig, namespace, log, environ={**PATIENT, **YOUNG}) as operator,
         PodCounts(kubeconfig, namespace) as counts,
     ):
         contest = Contest(RawApi(kubeconfig), namespace, SIZE, counts)

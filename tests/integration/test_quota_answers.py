@@ -10,7 +10,7 @@ from support import objects
 from support.fault_proxy import Call, FaultProxy
 from support.fault_rules import Rule, answering, losing_answer
 from support.kubectl import Kubectl
-from support.operator_process import STEADY, OperatorProcess
+from support.operator_process import PATIENT, OperatorProcess
 from support.poll import until
 
 Json = dict[str, Any]
@@ -25,7 +25,7 @@ def faults(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[FaultPr
     log = tmp_path / "operator.log"
     with (
         FaultProxy(kubectl.kubeconfig, tmp_path) as proxy,
-        OperatorProcess(proxy.kubeconfig, namespace, log, environ=STEADY),
+        OperatorProcess(proxy.kubeconfig, namespace, log, environ=PATIENT),
     ):
         yield proxy
 

@@ -3,24 +3,22 @@
 Agents run where a test says so; elsewhere pods are mere objects that no node takes.
 """
 
-import asyncio
 import json
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from agentcorps.agent import Agent
 from agentcorps.api.meta import LABEL_POOL
 from support import objects
 from support.cli import Cli
+from support.gates import gated_worker
 from support.kubectl import Kubectl
 from support.kubelet import Kubelet
-from support.operator_process import STEADY, OperatorProcess
+from support.operator_process import PATIENT, OperatorProcess
 from support.poll import until
 
 Json = dict[str, Any]
@@ -29,40 +27,25 @@ SHORT = {"AGENTCORPS_MIN_RUNTIME_SECONDS": "2", "AGENTCORPS_UNSCHEDULABLE_SECOND
 
 
 @pytest.fixture
-def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """Return an operator that serves the test's namespace, and leads."""
-    log = tmp_path / "operator.log"
-    environ = {**STEADY, **SHORT}
-    with OperatorProcess(kubectl.kubeconfig, namespace, log, environ=environ) as process:
-        yield process
+def operator_environ() -> Mapping[str, str]:
+    """Return the variables of an operator that has little patience."""
+    return {**PATIENT, **SHORT}
 
 
 @pytest.fixture
-def gate() -> threading.Event:
-    """Return what all Tasks wait for."""
-    return threading.Event()
+def gate(tmp_path: Path) -> Path:
+    """Return the file that all Tasks wait for."""
+    return tmp_path / "gate"
 
 
 @pytest.fixture
-def kubelet(
-    operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path, gate: threading.Event
-) -> Iterator[Kubelet]:
+def kubelet(operator: OperatorProcess, kubectl: Kubectl, tmp_path: Path) -> Iterator[Kubelet]:
     """Return what runs an agent for each pod, but for those of the pool ``broken``."""
-
-    def worker() -> Agent:
-        agent = Agent()
-
-        @agent.task("work")
-        async def work(_: Json) -> None:
-            while not gate.is_set():  # noqa: ASYNC110 -- it is set in another thread
-                await asyncio.sleep(0.1)
-
-        return agent
 
     def starts(pod: str) -> bool:
         return not pod.startswith("broken-")
 
-    with Kubelet(kubectl, operator.gateway_url, tmp_path, worker, starts=starts) as runner:
+    with Kubelet(kubectl, operator.gateway_url, tmp_path, gated_worker, starts=starts) as runner:
         yield runner
 
 
@@ -102,10 +85,11 @@ def has(kubectl: Kubectl, **wanted: int) -> bool:
     return pods(kubectl) == wanted
 
 
-def work(kubectl: Kubectl, name: str, count: int) -> None:
-    """Submit Tasks to a pool."""
+def work(kubectl: Kubectl, name: str, count: int, gate: Path) -> None:
+    """Submit Tasks to a pool that run until the gate is open."""
+    spec = {"requires": ["work"], "input": {"gate": str(gate)}}
     for number in range(count):
-        kubectl.create(objects.task(f"{name}-{number}", pool=name, requires=["work"], input={}))
+        kubectl.create(objects.task(f"{name}-{number}", pool=name, **spec))
 
 
 def tasks(kubectl: Kubectl) -> Counter[tuple[str, int]]:
@@ -153,39 +137,39 @@ def draining(kubectl: Kubectl) -> list[str]:
 
 
 def test_preemption_drains_what_works_and_loses_nothing(
-    kubectl: Kubectl, kubelet: Kubelet, gate: threading.Event
+    kubectl: Kubectl, kubelet: Kubelet, gate: Path
 ) -> None:
     """As many at work are drained as a pool with Drain lacks, none for others; they finish."""
     quota(kubectl, pods=4)
     pool(kubectl, "crew", 4)
     wait(kubelet, lambda: len(kubelet.running) == 4, "four agents")
-    work(kubectl, "crew", 4)
+    work(kubectl, "crew", 4, gate)
     wait(kubelet, lambda: tasks(kubectl) == {("Running", 1): 4}, "four tasks that run")
     pool(kubectl, "patient", 4)
     pool(kubectl, "claim", 4, quota={"preemption": "Drain", "weight": 2})
     wait(kubelet, lambda: draining(kubectl) == ["QuotaPreempted"] * 2, "two that drain")
     assert tasks(kubectl) == {("Running", 1): 4}
     assert has(kubectl, crew=4)
-    gate.set()
+    gate.touch()
     shares = {"crew": 1, "patient": 1, "claim": 2}
     wait(kubelet, lambda: has(kubectl, **shares), "two for who claims, one for who is patient")
     assert tasks(kubectl) == {("Succeeded", 1): 4}
 
 
 def test_a_smaller_quota_waits_for_those_at_work(
-    kubectl: Kubectl, kubelet: Kubelet, gate: threading.Event
+    kubectl: Kubectl, kubelet: Kubelet, gate: Path
 ) -> None:
     """Hard falls below used: who works stays, who is idle goes, and nothing is made meanwhile."""
     quota(kubectl, pods=4)
     pool(kubectl, "crew", 4)
     wait(kubelet, lambda: len(kubelet.running) == 4, "four agents")
-    work(kubectl, "crew", 3)
+    work(kubectl, "crew", 3, gate)
     wait(kubelet, lambda: tasks(kubectl) == {("Running", 1): 3}, "three tasks that run")
     first = {one["metadata"]["uid"] for one in kubectl.get("pods")["items"]}
     quota(kubectl, pods=2)
     wait(kubelet, lambda: has(kubectl, crew=3), "the idle one to go")
     assert tasks(kubectl) == {("Running", 1): 3}
-    gate.set()
+    gate.touch()
     wait(kubelet, lambda: has(kubectl, crew=2), "as many as there may be")
     assert tasks(kubectl) == {("Succeeded", 1): 3}
     assert {one["metadata"]["uid"] for one in kubectl.get("pods")["items"]} <= first

@@ -25,14 +25,6 @@ PATIENT = {
 START_SECONDS = 180
 """A guard: a busy machine may need a minute."""
 
-STEADY = {
-    "AGENTCORPS_LEASE_SECONDS": "90",
-    "AGENTCORPS_LEASE_RENEW_SECONDS": "60",
-    "AGENTCORPS_LEASE_RETRY_SECONDS": "2",
-}
-"""Times of the Lease for a test that takes long and is not about it: on a machine that is busy with
-others the API server may say nothing for ten seconds, and nobody starts an operator again here."""
-
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
