@@ -262,3 +262,29 @@ def agent_spec() -> dict[str, Any]:
         "health": {"heartbeatSeconds": 5, "failureThreshold": 3, "startupSeconds": 120},
         "podTemplate": {"spec": {"containers": [{"name": "agent", "image": "agent:1"}]}},
     }
+
+
+PATIENT: dict[str, Any] = {
+    "template": {"spec": {**agent_spec(), "health": {"startupSeconds": 3600}}}
+}
+"""Of a pool whose agents may be as old as the fake cluster makes them, and have not started."""
+
+
+async def grow(room: ControlRoom, turns: int = 3) -> None:
+    """Run the fleet's steps a few times, as kicks would."""
+    for _ in range(turns):
+        await room.scale.step()
+        await room.create.step()
+
+
+def names(room: ControlRoom, kind: Kind) -> list[str]:
+    """The names of all stored objects of a kind."""
+    return sorted(key.name for one, key in room.cluster.objects if one is kind)
+
+
+def set_replicas(room: ControlRoom, replicas: int) -> None:
+    """Somebody scales the pool."""
+    pool = room.cluster.change(
+        Kind.POOL, Key(NAMESPACE, POOL), lambda one: one["spec"].update(replicas=replicas)
+    )
+    room.observer.pool_event("MODIFIED", pool)

@@ -1,42 +1,20 @@
 """The fleet's loops: pools to agents to pods, statuses, and what rests after a refusal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-import pytest
 
 from agentcorps.api.protocol import CompleteRequest, TaskRef
-from agentcorps.control.relay import Answer, Relay, Verb
 from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind, Refused, Unavailable
-from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom, agent_spec
-from support.fake_cluster import FakeCluster
-
-PATIENT: dict[str, Any] = {
-    "template": {"spec": {**agent_spec(), "health": {"startupSeconds": 3600}}}
-}
-"""Of a pool whose agents may be as old as the fake cluster makes them, and have not started."""
-
-
-async def grow(room: ControlRoom, turns: int = 3) -> None:
-    """Run the fleet's steps a few times, as kicks would."""
-    for _ in range(turns):
-        await room.scale.step()
-        await room.create.step()
-
-
-def names(room: ControlRoom, kind: Kind) -> list[str]:
-    """The names of all stored objects of a kind."""
-    return sorted(key.name for one, key in room.cluster.objects if one is kind)
-
-
-def set_replicas(room: ControlRoom, replicas: int) -> None:
-    """Somebody scales the pool."""
-    pool = room.cluster.change(
-        Kind.POOL, Key(NAMESPACE, POOL), lambda one: one["spec"].update(replicas=replicas)
-    )
-    room.observer.pool_event("MODIFIED", pool)
+from support.control_room import (
+    INSTANCE,
+    NAMESPACE,
+    PATIENT,
+    POOL,
+    ControlRoom,
+    grow,
+    names,
+    set_replicas,
+)
 
 
 async def test_a_pool_becomes_agents_and_each_agent_a_pod() -> None:
@@ -123,69 +101,6 @@ async def test_an_idle_agent_is_deleted_without_a_drain() -> None:
     assert verbs == ["create", "delete"]
     assert names(room, Kind.AGENT) == []
     assert await room.scale.step() is None
-
-
-class SlowDeletions(Relay):
-    """Deletions wait for the test."""
-
-    def __init__(self, cluster: FakeCluster) -> None:
-        super().__init__(cluster)
-        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
-
-    async def pass_on(
-        self,
-        verb: Verb,
-        kind: Kind,  # noqa: ARG002 -- only Agents are deleted here
-        key: Key,  # noqa: ARG002
-        ask: Callable[[], Awaitable[Answer]],
-    ) -> Answer:
-        """See Relay."""
-        if verb == "delete":
-            self.begun.set()
-            await self.go_on.wait()
-        return await ask()
-
-
-@pytest.mark.parametrize("refused", [False, True])
-async def test_an_agent_that_is_being_deleted_gets_no_task(*, refused: bool) -> None:
-    """A Task that comes meanwhile waits; if the API server refuses the deletion, it is bound."""
-    cluster = FakeCluster()
-    link = SlowDeletions(cluster)
-    room = ControlRoom(cluster, link=link)
-    room.add_pool(1)
-    who = await room.connect()
-    if refused:
-        cluster.fail("delete", Refused(403, "Forbidden", "a policy protects it"))
-    set_replicas(room, 0)
-    step = asyncio.create_task(room.scale.step())
-    await link.begun.wait()
-    room.add_task()
-    poll = asyncio.create_task(room.poll(who, wait=30))
-    await asyncio.sleep(0.01)
-    await room.settle()
-    assert room.status()["phase"] == "Queued"
-    link.go_on.set()
-    await step
-    await room.settle()
-    assert room.status()["phase"] == ("Running" if refused else "Queued")
-    poll.cancel()
-
-
-async def test_an_agent_that_was_given_a_task_meanwhile_is_not_deleted() -> None:
-    """Between the decision and the write a Task was bound: it is drained instead, and works on."""
-    room = ControlRoom()
-    room.add_pool(1)
-    who = await room.connect()
-    set_replicas(room, 0)
-    poll = asyncio.create_task(room.poll(who, wait=30))
-    step = asyncio.create_task(room.scale.step())
-    room.add_task()
-    await asyncio.gather(step, room.settle())
-    await grow(room)
-    await poll
-    assert names(room, Kind.AGENT) == ["crew-0"]
-    assert room.state.agents[Key(NAMESPACE, "crew-0")].draining_since is not None
-    assert room.status()["phase"] == "Running"
 
 
 async def test_a_busy_agent_finishes_before_it_is_deleted() -> None:

@@ -96,7 +96,7 @@ async def test_a_conflict_of_the_quota_is_tried_again_soon_and_not_told() -> Non
     trouble = room.remembered.pods.of(AGENT)
     assert trouble is not None
     assert trouble.reason == "QuotaConflict"
-    assert 0.5 <= room.remembered.pods.rest(AGENT, room.clock.now().monotonic) <= 1
+    assert 0.1 <= room.remembered.pods.rest(AGENT, room.clock.now().monotonic) <= 0.25
     assert not [note for note in room.notes.notes if note.warning]
     room.clock.advance(1)
     assert await _turn(room) == 1

@@ -35,14 +35,20 @@ class CreateAgents:
         doomed = health.doomed_pods(self._state, now, first_hello, agents)
         creations = [one for one in lacking if not self._rest(one.agent, now.monotonic)]
         await self._applier.carry_out([*creations, *doomed])
-        self._try_again([*(one.agent for one in lacking), *(one.pod for one in doomed)])
+        self._try_again((one.agent for one in lacking), (one.pod for one in doomed))
         alarm = self._agents.next_alarm()
         return None if alarm is None else alarm - self._clock.now().monotonic
 
-    def _try_again(self, keys: Iterable[Key]) -> None:
-        """Look again at agents once their rest is over."""
+    def _try_again(self, lacking: Iterable[Key], doomed: Iterable[Key]) -> None:
+        """Look again at agents once their rest is over.
+
+        Of those that still lack their pods it may have ended while others' were being created.
+        """
         now = self._clock.now().monotonic
-        for key in keys:
+        for key in lacking:
+            if key not in self._state.pods:
+                self._agents.wake(key, now + self._rest(key, now))
+        for key in doomed:
             rest = self._rest(key, now)
             if rest:
                 self._agents.wake(key, now + rest)

@@ -39,7 +39,7 @@ class ScaleAgents:
 
     async def step(self) -> float | None:
         """Decide and do; returns the seconds until a drain or a rest is over."""
-        now = self._clock.now()
+        now = began = self._clock.now()
         shares = self._resource_pool.share_out(now)
         self._moving.update(self._changed.take_due(now.monotonic))
         leaving, created = self._decide(now, shares)
@@ -58,10 +58,15 @@ class ScaleAgents:
         )
         more = len(others) < len(leaving) or len(created) > MAX_CREATED_AT_A_TIME
         goes_on = more or any(map(self._came_true, others))
+        # A rest that has ended since it was looked at is over now.
+        passed = now.monotonic - began.monotonic
+        rest = soonest(
+            self._remembered.pools.next_due(began.monotonic),
+            self._remembered.replaced_agents.next_due(began.monotonic),
+        )
         return soonest(
             0.0 if goes_on else None,
-            self._remembered.pools.next_due(now.monotonic),
-            self._remembered.replaced_agents.next_due(now.monotonic),
+            None if rest is None else max(0.0, rest - passed),
             None if due is None else due - now.monotonic,
         )
 

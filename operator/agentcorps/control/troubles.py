@@ -49,8 +49,8 @@ class Troubles(Generic[Name]):
     ) -> bool:
         """Remember a failure; True when it is news (not the same reason and message as before).
 
-        With ``spread`` the rest is between half of it and all: those that were in each other's way
-        do not come back together.
+        With ``spread`` the rest is between an eighth of it and a quarter: those that were in each
+        other's way come back soon, and not together.
         """
         last = self._troubles.get(key)
         if last is not None and now > last.until + self._quiet:
@@ -105,5 +105,5 @@ class Troubles(Generic[Name]):
 
 
 def _part(name: object, failures: int) -> float:
-    """Return between a half and one: the same for the same name and number, else any."""
-    return 0.5 + crc32(f"{name}/{failures}".encode()) / 2**33
+    """Return between an eighth and a quarter: the same for the same name and number, else any."""
+    return (1 + crc32(f"{name}/{failures}".encode()) / 2**32) / 8
