@@ -10,7 +10,7 @@ from agentcorps.core.charge import is_per_pod
 from agentcorps.core.quota.shares import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from agentcorps.core.charge import Charge
     from agentcorps.core.quota.foreign import ForeignUse
@@ -28,50 +28,57 @@ class Size(NamedTuple):
     what admission may add."""
 
 
+class Tenancy(NamedTuple):
+    """What there is in one namespace with quotas."""
+
+    quotas: list[QuotaRecord]
+    pools: list[PoolRecord]
+    """Those that can be used, be it until they are gone."""
+    pods: list[PodRecord]
+
+
+class _Kind(NamedTuple):
+    """Pods that it makes no difference to tell apart."""
+
+    charge: Charge
+    pool: str | None
+    """Whose Agent bears the pod's name; empty where that stands alone, None where there is none."""
+    is_leaving: bool
+    """About to go: with its Agent, if not by itself."""
+
+
 class Books:
     """What was observed of a namespace's quotas and of our pods in it.
 
     A line is one resource of one quota; lists of amounts have one for each, in the same order.
     """
 
-    def __init__(
-        self,
-        state: State,
-        namespace: str,
-        quotas: Sequence[QuotaRecord],
-        foreign: ForeignUse,
-        now: Now,
-    ) -> None:
+    def __init__(self, state: State, tenancy: Tenancy, foreign: ForeignUse, now: Now) -> None:
         """``foreign`` is brought up to date."""
         self._state = state
-        self._quotas = quotas
+        self._quotas = quotas = tenancy.quotas
         self._names = [(quota, resource) for quota in quotas for resource in quota.hard]
-        self._pods = [
-            (pod, _charged(pod, now))
-            for pod in state.pods.values()
-            if pod.key.namespace == namespace
-        ]
-        self._taken = Counter(charge for _, charge in self._pods)
+        self._kinds = Counter(_kind(state, pod, now) for pod in tenancy.pods)
+        self._taken = self._charges(lambda _: True)
         self._is_plain = all(
             not quota.scopes and all(is_per_pod(resource) for resource in quota.hard)
             for quota in quotas
         )
-        reserved = self._promised(namespace)
+        reserved = self._promised(tenancy.pools)
         for quota in quotas:
             foreign.see(quota, total(quota, self._taken), total(quota, reserved), now)
         self._foreign = foreign
 
-    def size(self, pool: PoolRecord, agents: Iterable[AgentRecord]) -> Size:
+    def size(self, pool: PoolRecord, pods: Iterable[PodRecord]) -> Size:
         """Return what a pod of a pool takes: as the newest that was admitted, or by its template.
 
         A LimitRange and a RuntimeClass add to pods, and may change.
+
+        Args:
+            pool: The pool.
+            pods: Of its agents.
         """
-        admitted = [
-            pod
-            for agent in agents
-            if (pod := own_pod(self._state, agent)) is not None
-            and pod.template_hash == pool.template_hash
-        ]
+        admitted = [pod for pod in pods if pod.template_hash == pool.template_hash]
         if not admitted:
             return Size(pool.charge, self._is_plain)
         return Size(max(admitted, key=lambda pod: (pod.created, pod.key)).charge, is_known=True)
@@ -87,10 +94,9 @@ class Books:
         What pods leave behind that are on their way is shared already. While a quota is not used
         beyond its limit, what the pools have of it is theirs, whatever others are taken to use.
         """
-        strangers: Counter[Charge] = Counter()
-        shared: Counter[Charge] = Counter()
-        for pod, charge in self._pods:
-            (shared if self._is_shared(pod, pools) else strangers)[charge] += 1
+        names = {pool.name for pool in pools}
+        shared = self._charges(lambda kind: kind.is_leaving or kind.pool in names)
+        strangers = self._taken - shared
         lines = []
         for quota in self._quotas:
             others, ours = total(quota, strangers), total(quota, shared)
@@ -111,8 +117,7 @@ class Books:
 
     def free_once_left(self, reserved: Mapping[Charge, int]) -> list[int]:
         """Return how much of each line will be free when all pods have left that are to leave."""
-        leaving = Counter(charge for pod, charge in self._pods if self._is_leaving(pod))
-        return self._free(leaving, reserved)
+        return self._free(self._charges(lambda kind: kind.is_leaving), reserved)
 
     def _free(self, leaving: Mapping[Charge, int], reserved: Mapping[Charge, int]) -> list[int]:
         found = []
@@ -125,28 +130,28 @@ class Books:
                 found.append(free + gone[resource] - kept[resource])
         return found
 
-    def _promised(self, namespace: str) -> Counter[Charge]:
+    def _charges(self, counts: Callable[[_Kind], bool]) -> Counter[Charge]:
+        """Return the sizes of some pods."""
+        found: Counter[Charge] = Counter()
+        for kind, count in self._kinds.items():
+            if counts(kind):
+                found[kind.charge] += count
+        return found
+
+    def _promised(self, pools: Iterable[PoolRecord]) -> Counter[Charge]:
         """Return the pods that may be created at any time: of all Agents that have none."""
         promised: Counter[Charge] = Counter()
-        for pool in self._state.pools.values():
-            if pool.key.namespace == namespace and not pool.invalid:
-                agents = self._state.agents_of(pool.key)
-                lacking = sum(agent.key not in self._state.pods for agent in agents)
-                if lacking:
-                    promised[self.size(pool, agents).charge] += lacking
+        for pool in pools:
+            agents = self._state.agents_of(pool.key)
+            lacking = sum(agent.key not in self._state.pods for agent in agents)
+            if lacking:
+                promised[self.size(pool, own_pods(self._state, agents)).charge] += lacking
         return promised
 
-    def _is_shared(self, pod: PodRecord, pools: Collection[Key]) -> bool:
-        """Tell whether a pod is a pool's own, or about to leave its place to one."""
-        agent = self._state.agents.get(pod.key)
-        return self._is_leaving(pod) or (agent is not None and agent.pool_key in pools)
 
-    def _is_leaving(self, pod: PodRecord) -> bool:
-        """Tell whether a pod is about to go: with its Agent, if not by itself."""
-        agent = self._state.agents.get(pod.key)
-        orphaned = bool(pod.owner_uid) and (agent is None or agent.uid != pod.owner_uid)
-        doomed = agent is not None and (agent.deleting or agent.draining_since is not None)
-        return pod.deleting or orphaned or doomed
+def own_pods(state: State, agents: Iterable[AgentRecord]) -> list[PodRecord]:
+    """Return the pods of some agents, of those that have one."""
+    return [pod for agent in agents if (pod := own_pod(state, agent)) is not None]
 
 
 def total(quota: QuotaRecord, pods: Mapping[Charge, int]) -> Counter[str]:
@@ -156,6 +161,14 @@ def total(quota: QuotaRecord, pods: Mapping[Charge, int]) -> Counter[str]:
         for resource, cost in quota.costs(charge).items():
             found[resource] += cost * count
     return found
+
+
+def _kind(state: State, pod: PodRecord, now: Now) -> _Kind:
+    agent = state.agents.get(pod.key)
+    orphaned = bool(pod.owner_uid) and (agent is None or agent.uid != pod.owner_uid)
+    doomed = agent is not None and (agent.deleting or agent.draining_since is not None)
+    pool = None if agent is None else agent.pool
+    return _Kind(_charged(pod, now), pool, pod.deleting or orphaned or doomed)
 
 
 def _charged(pod: PodRecord, now: Now) -> Charge:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentcorps.core.assessment import own_pod
 from agentcorps.core.membership import is_active
-from agentcorps.core.quota.books import Books
+from agentcorps.core.quota.books import Books, Tenancy, own_pods
 from agentcorps.core.quota.reclaim import Holding, is_ripe, victims
 from agentcorps.core.quota.rules import DEFAULT_RULES
 from agentcorps.core.quota.shares import Claim, fits, share_out
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from agentcorps.core.quota.foreign import ForeignUse
     from agentcorps.core.quota.rules import SharingRules
     from agentcorps.core.quota.shares import Grant
-    from agentcorps.core.quota_record import QuotaRecord
-    from agentcorps.core.records import AgentRecord, Key, Now, PoolRecord
+    from agentcorps.core.records import AgentRecord, Key, Now, PodRecord, PoolRecord
     from agentcorps.core.state import State
 
 
@@ -48,10 +46,8 @@ def rooms(
         rules: How long is long enough.
         refused: Agents whose pods the API server would not take.
     """
-    quotas: dict[str, list[QuotaRecord]] = {}
-    for quota in sorted(state.quotas.values(), key=lambda one: one.key):
-        quotas.setdefault(quota.key.namespace, []).append(quota)
     foreign.keep({quota.uid for quota in state.quotas.values()})
+    tenancies = _tenancies(state)
     members: dict[str, list[_Member]] = {}
     for pool in state.pools.values():
         if not (pool.invalid or pool.deleting):
@@ -59,11 +55,25 @@ def rooms(
             members.setdefault(pool.key.namespace, []).append(member)
     found: dict[Key, Room] = {}
     for namespace, pools in members.items():
-        if namespace in quotas:
-            books = Books(state, namespace, quotas[namespace], foreign, now)
+        if namespace in tenancies:
+            books = Books(state, tenancies[namespace], foreign, now)
             found |= _Namespace(state, books, pools, now, rules).rooms()
         else:
             found |= {one.pool.key: _free(one) for one in pools if one.start.given_up}
+    return found
+
+
+def _tenancies(state: State) -> dict[str, Tenancy]:
+    """Return what there is in each namespace that has a quota: one walk for all of them."""
+    found = {quota.key.namespace: Tenancy([], [], []) for quota in state.quotas.values()}
+    for quota in sorted(state.quotas.values(), key=lambda one: one.key):
+        found[quota.key.namespace].quotas.append(quota)
+    for pool in state.pools.values():
+        if pool.key.namespace in found and not pool.invalid:
+            found[pool.key.namespace].pools.append(pool)
+    for pod in state.pods.values() if found else ():
+        if pod.key.namespace in found:
+            found[pod.key.namespace].pods.append(pod)
     return found
 
 
@@ -73,6 +83,8 @@ class _Member(NamedTuple):
     pool: PoolRecord
     target: int
     active: tuple[AgentRecord, ...]
+    pods: list[PodRecord]
+    """Of the active agents."""
     start: Unstarted
 
 
@@ -81,7 +93,7 @@ def _member(
 ) -> _Member:
     active = tuple(agent for agent in state.agents_of(pool.key) if is_active(agent, pool))
     start = unstarted(state, pool, active, now, rules, refused)
-    return _Member(pool, state.targets.of(pool), active, start)
+    return _Member(pool, state.targets.of(pool), active, own_pods(state, active), start)
 
 
 def _free(member: _Member) -> Room:
@@ -113,7 +125,7 @@ class _Namespace:
         self._members = sorted(members, key=lambda one: (-one.pool.quota_priority, one.pool.key))
         self._now = now
         self._rules = rules
-        self._sizes = {one.pool.key: books.size(one.pool, one.active) for one in members}
+        self._sizes = {one.pool.key: books.size(one.pool, one.pods) for one in members}
 
     def rooms(self) -> dict[Key, Room]:
         """Return the room of each pool."""
@@ -167,7 +179,7 @@ class _Namespace:
     def _reserved(self) -> Counter[Charge]:
         reserved: Counter[Charge] = Counter()
         for one in self._members:
-            lacking = sum(own_pod(self._state, agent) is None for agent in one.active)
+            lacking = len(one.active) - len(one.pods)
             reserved[self._sizes[one.pool.key].charge] += lacking
         return reserved
 
