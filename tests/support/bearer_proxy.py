@@ -11,7 +11,6 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from support.prometheus import HOST, Prometheus
@@ -55,12 +54,7 @@ class BearerProxy:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End, and let go of those who are kept waiting."""
         self.ending.set()
         self._server.shutdown()

@@ -6,8 +6,6 @@ import subprocess
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from support.kubectl import Kubectl
 
 END_SECONDS = 30
@@ -34,15 +32,10 @@ class Diary:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop watching and note what was seen."""
         self._process.terminate()
-        seen, _ = self._process.communicate(timeout=END_SECONDS)
+        seen = self._process.communicate(timeout=END_SECONDS)[0]
         for phase in seen.split():
             if not self.phases or self.phases[-1] != phase:
                 self.phases.append(phase)

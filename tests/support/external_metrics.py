@@ -14,7 +14,6 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import gmtime, strftime
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -79,12 +78,7 @@ class ExternalMetrics:
         until(lambda: self._kubectl.run("get", "--raw", ROOT).ok, "external metrics")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the registration back first: an API without a server holds up whoever lists all."""
         self._kubectl.run("delete", "apiservice", APISERVICE)
         self.silent.clear()

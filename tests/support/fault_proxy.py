@@ -9,7 +9,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -139,12 +138,7 @@ class FaultProxy:
         self.kubeconfig.write_text(json.dumps(_kubeconfig(self.proxy.url)))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Break off what is open and end."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_SECONDS)

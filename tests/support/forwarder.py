@@ -5,7 +5,6 @@ import contextlib
 import threading
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from support.raw_api import Json, RawApi, RawApiError
@@ -41,12 +40,7 @@ class Forwarder:
         self.url = f"https://localhost:{self._port.result(30)}"
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End; what is open is broken off."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)

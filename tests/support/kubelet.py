@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from agentcorps.agent import Agent
@@ -43,12 +42,7 @@ class Kubelet:
         """Nothing runs yet."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop all agents."""
         for agent in self.running.values():
             agent.kill()

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from agentcorps.agent import Agent
@@ -48,12 +47,7 @@ class LiveAgent:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop as SIGTERM would, and wait."""
         self.stop()
 

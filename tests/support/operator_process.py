@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from support.poll import until
@@ -86,12 +85,7 @@ class OperatorProcess:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it, however the test went."""
         if self._process is not None:
             self.send(signal.SIGCONT)

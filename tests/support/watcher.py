@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from support.invariants import (
@@ -117,12 +116,7 @@ class Watcher:
         self._pods.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End; nobody waits for it."""
         self._tasks.end()
         self._pods.end()
