@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agentcorps.api.protocol import CompleteRequest, FailRequest, TaskRef
+from agentcorps.api.protocol import CompleteRequest, FailRequest, NextResponse, TaskRef
 from agentcorps.core import wire
 from agentcorps.ports import Kind, PodIdentity
 from support.control_room import INSTANCE, ControlRoom
@@ -20,6 +20,17 @@ async def assigning(room: ControlRoom) -> AsyncIterator[None]:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
         await room.writes.drain()
+
+
+@asynccontextmanager
+async def polling(
+    room: ControlRoom, who: PodIdentity, *running: TaskRef
+) -> AsyncIterator[asyncio.Task[NextResponse | None]]:
+    """Run the assignment loop with an open poll of an agent; yield what becomes its answer."""
+    async with assigning(room):
+        poll = asyncio.create_task(room.poll(who, *running, wait=30))
+        await asyncio.sleep(0.01)
+        yield poll
 
 
 async def bound(room: ControlRoom, who: PodIdentity, instance: str = INSTANCE) -> TaskRef:

@@ -234,10 +234,10 @@ class ControlRoom:
             HelloRequest(protocol_version=1, instance=instance, slots=slots, running=list(running)),
         )
 
-    async def connect(self, name: str = "crew-0") -> PodIdentity:
+    async def connect(self, name: str = "crew-0", slots: int = 1) -> PodIdentity:
         """An Agent of the pool comes, and its process says hello."""
-        who = self.add_agent(name)
-        await self.hello(who)
+        who = self.add_agent(name, slots=slots)
+        await self.hello(who, slots=slots)
         return who
 
     async def poll(

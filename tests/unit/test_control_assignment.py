@@ -14,7 +14,7 @@ from agentcorps.control.refusals import ProtocolError
 from agentcorps.core import lifecycle, wire
 from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind, Refused, Unavailable
-from support.calls import assigning, bound, result
+from support.calls import assigning, bound, polling, result
 from support.control_room import INSTANCE, NAMESPACE, POOL, ControlRoom
 
 OTHER = "instance-two"
@@ -39,9 +39,7 @@ async def test_a_task_that_comes_while_a_poll_is_open_answers_it() -> None:
     """An idle agent gets a new task at once, not at its next poll."""
     room = ControlRoom()
     who = await room.connect()
-    async with assigning(room):
-        poll = asyncio.create_task(room.poll(who, wait=30))
-        await asyncio.sleep(0)
+    async with polling(room, who) as poll:
         room.add_task()
         answer = await asyncio.wait_for(poll, 10)
     assert answer is not None
@@ -99,9 +97,7 @@ async def test_a_poll_whose_client_went_away_offers_nothing_any_more() -> None:
     """A closed connection takes its offer back: the task waits for somebody who is there."""
     room = ControlRoom()
     who = await room.connect()
-    async with assigning(room):
-        poll = asyncio.create_task(room.poll(who, wait=30))
-        await asyncio.sleep(0.01)
+    async with polling(room, who) as poll:
         poll.cancel()
         await asyncio.gather(poll, return_exceptions=True)
         room.add_task()
@@ -144,13 +140,10 @@ async def test_an_agent_never_holds_more_tasks_than_its_slots() -> None:
 async def test_cancelling_a_running_task_answers_the_open_poll() -> None:
     """Cancel is told in the open poll of an agent that still has a free slot."""
     room = ControlRoom()
-    who = room.add_agent(slots=2)
-    await room.hello(who, slots=2)
+    who = await room.connect(slots=2)
     room.add_task()
     ref = await bound(room, who)
-    async with assigning(room):
-        poll = asyncio.create_task(room.poll(who, ref, wait=30))
-        await asyncio.sleep(0.01)
+    async with polling(room, who, ref) as poll:
         task = room.cluster.change(
             Kind.TASK, Key(NAMESPACE, "task"), lambda one: one["spec"].update(cancel=True)
         )
@@ -273,9 +266,7 @@ async def test_a_wake_up_without_anything_to_say_keeps_the_poll_open() -> None:
     """What concerned others does not cost an agent its poll."""
     room = ControlRoom()
     who = await room.connect()
-    async with assigning(room):
-        poll = asyncio.create_task(room.poll(who, wait=30))
-        await asyncio.sleep(0.01)
+    async with polling(room, who) as poll:
         room.deliveries.wake(Key(NAMESPACE, "crew-0"))
         await asyncio.sleep(0.01)
         assert not poll.done()

@@ -67,8 +67,7 @@ async def test_a_write_that_fails_after_its_agent_hung_up_is_not_lost_from_sight
 async def test_a_success_in_time_lifts_the_suspension_of_an_agent() -> None:
     """Five failures suspend; a success before the quarantine is written makes it serve again."""
     room = ControlRoom()
-    who = room.add_agent(slots=2)
-    await room.hello(who, slots=2)
+    who = await room.connect(slots=2)
     room.add_task("good")
     good = await bound(room, who)
     agent = room.state.agents[who.pod]
@@ -82,8 +81,7 @@ async def test_a_success_in_time_lifts_the_suspension_of_an_agent() -> None:
 async def test_a_report_is_a_sign_of_life_of_its_own_process_only() -> None:
     """An agent that reports is not silent; a report of an earlier process says nothing of it."""
     room = ControlRoom()
-    who = room.add_agent(slots=2)
-    await room.hello(who, slots=2)
+    who = await room.connect(slots=2)
     room.add_task()
     ref = await bound(room, who)
     heard = room.state.sessions[who.pod].last_seen

@@ -9,7 +9,7 @@ from agentcorps.control.refusals import ProtocolError
 from agentcorps.core import wire
 from agentcorps.core.records import Key
 from agentcorps.ports import Conflict, Kind
-from support.calls import adopt, assigning, bound, failure, result
+from support.calls import adopt, bound, failure, polling, result
 from support.control_room import INSTANCE, NAMESPACE, ControlRoom
 
 OTHER = "instance-two"
@@ -102,13 +102,10 @@ async def test_a_timeout_ends_the_attempt_and_the_agent_is_told_to_drop_it() -> 
 async def test_a_deleted_task_is_cancelled_at_its_agent_and_its_report_is_unknown() -> None:
     """Deleting a Task stops the work; the late report is answered 404."""
     room = ControlRoom()
-    who = room.add_agent(slots=2)
-    await room.hello(who, slots=2)
+    who = await room.connect(slots=2)
     room.add_task()
     ref = await bound(room, who)
-    async with assigning(room):
-        poll = asyncio.create_task(room.poll(who, ref, wait=30))
-        await asyncio.sleep(0.01)
+    async with polling(room, who, ref) as poll:
         task = room.cluster.objects.pop((Kind.TASK, Key(NAMESPACE, "task")))
         room.observer.task_event("DELETED", wire.task_record(task))
         answer = await asyncio.wait_for(poll, 10)

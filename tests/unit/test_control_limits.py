@@ -6,7 +6,7 @@ from typing import Any
 from agentcorps.control.retain_tasks import RetainTasks
 from agentcorps.core.records import Key
 from agentcorps.ports import Kind
-from support.calls import assigning, bound
+from support.calls import bound, polling
 from support.control_room import NAMESPACE, POOL, ControlRoom
 
 SILENT: dict[str, Any] = {"timeoutSeconds": None, "retry": None}
@@ -87,9 +87,7 @@ async def test_of_too_many_tasks_the_newest_fail_and_the_rest_is_served() -> Non
     room = ControlRoom()
     room.add_pool(tasks={"maxQueued": 2})
     who = await room.connect()
-    async with assigning(room):
-        poll = asyncio.create_task(room.poll(who, wait=30))
-        await asyncio.sleep(0)
+    async with polling(room, who) as poll:
         for number in range(5):
             room.add_task(f"task-{number}")
         answer = await asyncio.wait_for(poll, 10)
