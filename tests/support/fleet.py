@@ -17,6 +17,7 @@ from agentcorps.core.records import (
     TaskRecord,
 )
 from agentcorps.core.state import State
+from support.strategies import a_task
 
 NAMESPACE = "team"
 EPOCH = 1_800_000_000.0
@@ -159,17 +160,8 @@ class Fleet:
             "uid": uid,
             "key": Key(NAMESPACE, uid),
             "resource_version": self.version(),
-            "generation": 1,
             "created": self.now.wall,
             "pool": POOL.name,
-            "requires": frozenset(),
-            "priority": 0,
-            "timeout_seconds": 600,
-            "retry_limit": 2,
-            "ttl_seconds": None,
-            "cancel": False,
-            "input_bytes": 2,
-            "phase": TaskPhase.QUEUED,
         }
         if agent is not None:
             session = self.state.sessions.get(agent)
@@ -181,6 +173,6 @@ class Fleet:
                 "agent_instance": "instance-1" if session is None else session.instance,
                 "started_at": self.now.wall,
             }
-        record = TaskRecord(**(values | fields))
+        record = a_task(**(values | fields))
         self.state.observe_task(record, self.now)
         return record
