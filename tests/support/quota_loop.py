@@ -6,7 +6,7 @@ from agentcorps.core.actions import CreateAgent, DeleteAgent, Drain
 from agentcorps.core.amounts import NANO
 from agentcorps.core.health import pods_to_create
 from agentcorps.core.quota.foreign import ForeignUse
-from agentcorps.core.quota.ledger import rooms
+from agentcorps.core.quota.rooms import rooms
 from agentcorps.core.quota_record import QuotaRecord
 from agentcorps.core.records import Key
 from agentcorps.core.scaling import replicas

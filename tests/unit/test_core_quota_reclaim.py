@@ -14,7 +14,6 @@ from agentcorps.core.actions import DeleteAgent, Drain
 from agentcorps.core.amounts import NANO
 from agentcorps.core.charge import JUST_A_POD
 from agentcorps.core.quota.foreign import ForeignUse
-from agentcorps.core.quota.ledger import rooms
 from agentcorps.core.quota.reclaim import (
     Claimant,
     Lender,
@@ -22,6 +21,7 @@ from agentcorps.core.quota.reclaim import (
     next_ripe,
     preempted,
 )
+from agentcorps.core.quota.rooms import rooms
 from agentcorps.core.quota.rules import SharingRules
 from agentcorps.core.quota.shares import fits
 from agentcorps.core.quota_record import QuotaRecord

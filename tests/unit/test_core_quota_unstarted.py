@@ -12,7 +12,7 @@ from agentcorps.core.actions import CreateAgent, DeleteAgent
 from agentcorps.core.amounts import NANO
 from agentcorps.core.conditions import find
 from agentcorps.core.quota.foreign import ForeignUse
-from agentcorps.core.quota.ledger import rooms
+from agentcorps.core.quota.rooms import rooms
 from agentcorps.core.quota.rules import DEFAULT_RULES, SharingRules
 from agentcorps.core.quota.unstarted import PROBES, Unstarted
 from agentcorps.core.quota_record import QuotaRecord

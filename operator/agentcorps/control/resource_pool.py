@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agentcorps.control.quota_news import QuotaNews
 from agentcorps.core.quota.foreign import ForeignUse
-from agentcorps.core.quota.ledger import rooms
 from agentcorps.core.quota.reclaim import next_ripe
+from agentcorps.core.quota.rooms import rooms
 from agentcorps.core.quota.rules import DEFAULT_RULES
 from agentcorps.core.room import is_limited
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ResourcePool:
-    """Works the shares out anew whenever it is asked."""
+    """Works the shares out anew whenever it is asked, and tells who has another one."""
 
     def __init__(
         self, basis: Basis, changed: Callable[[], None], rules: SharingRules = DEFAULT_RULES
@@ -34,7 +34,7 @@ class ResourcePool:
         self._news = QuotaNews(self._state, self._remembered)
 
     def share_out(self, now: Now) -> Mapping[Key, Room]:
-        """Return the room of each pool that is limited, and have those looked at that changed."""
+        """Return the room of each pool that has one; those that have another are looked at."""
         self._news.take(now)
         refused = {agent for agent, _ in self._remembered.pods.items()}
         before = self._remembered.rooms

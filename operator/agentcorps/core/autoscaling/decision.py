@@ -88,6 +88,7 @@ def decide(scaling: Scaling, load: Load, history: History, now: Now) -> tuple[De
 
 
 def _numbered(scaling: Scaling, history: History) -> dict[int, Window | None]:
+    """Return the windows of the Schedules by their positions among the policies."""
     return {
         number: history.windows[policy]
         for number, policy in enumerate(scaling.policies)

@@ -25,15 +25,19 @@ class History:
     """A value: decisions take one and return the next. Times are monotonic."""
 
     target: int
+    """What was decided last."""
     lows: Held = ()
     """What was asked for, as far as it can be the lowest of scaleUp's window."""
     highs: Held = ()
     """What was asked for, as far as it can be the highest of scaleDown's window."""
     changes: tuple[Change, ...] = ()
+    """Moves of the target, as far as rate policies look back."""
     samples: Samples = ()
+    """What was asked for, as far as panic looks back."""
     panicked: float | None = None
     """When demand was last far more than what was ready."""
     windows: Mapping[ScalingPolicy, Window | None] = field(default_factory=dict)
+    """Of each Schedule: the window that holds or comes next; None if none ever does."""
 
 
 def begin(current: int, now: Now) -> History:

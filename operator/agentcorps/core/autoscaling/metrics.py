@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 def asked(target: MetricTarget, metric: Metric, scaling: Scaling, current: int) -> Asked:
     """Return what a metric asks for.
 
-    Without a value it asks for what there is to be, so that the pool does not shrink; after
+    Without a value it asks for the present target, so that the pool does not shrink; after
     `fallback.failureThreshold` failures in a row the fallback says.
 
     Args:
@@ -74,7 +74,8 @@ def by_value(target: MetricTarget, reading: Reading, behavior: Behavior) -> Aske
     """Return what a value asks for.
 
     With type Value `ceil(value / target * ready)`, or `ceil(value / target)` while no agent is
-    ready; with AverageValue `ceil(value / target)`. Within the tolerance, as many as there were.
+    ready; with AverageValue `ceil(value / target)`. Within the tolerance, as many as the pool was
+    to have when the value was read.
     """
     goal = Fraction(amount(str(target.value or target.average_value)), NANO)
     share, told = exact(reading.value) / goal, short(reading.value)

@@ -66,8 +66,9 @@ def unstarted(
 ) -> Unstarted:
     """Look at a pool's agents.
 
-    An agent should have started `health.startupSeconds` after its pod was made, or if it waits for
-    a node, as long as the rules give it. Agents of an earlier template say nothing about this one.
+    An agent should have started `health.startupSeconds` after its pod was made; while it waits for
+    a node it has at least as long as the rules say. Agents of an earlier template say nothing about
+    this one.
 
     Args:
         state: What was observed.

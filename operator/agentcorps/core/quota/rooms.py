@@ -35,9 +35,9 @@ def rooms(
     rules: SharingRules = DEFAULT_RULES,
     refused: Collection[Key] = (),
 ) -> dict[Key, Room]:
-    """Return the room of each pool that has less than all: by a ResourceQuota, or by itself.
+    """Return the room of each pool whose namespace has a ResourceQuota.
 
-    Pools without a quota are in it only while agents of theirs do not start.
+    Of the others only those are in it of which agents do not start.
 
     Args:
         state: What was observed.

@@ -16,7 +16,7 @@ from agentcorps.core.charge import Charge, charge_of
 from agentcorps.core.conditions import find
 from agentcorps.core.fields import Malformed
 from agentcorps.core.quota.foreign import ForeignUse
-from agentcorps.core.quota.ledger import rooms
+from agentcorps.core.quota.rooms import rooms
 from agentcorps.core.quota_record import QuotaRecord, Scope, quota_record
 from agentcorps.core.records import Key, Now
 from agentcorps.core.room import Room
