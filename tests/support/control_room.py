@@ -89,13 +89,11 @@ class ControlRoom:
         self.state, self.kicks, self.remembered = rooms.state, rooms.kicks, rooms.remembered
         self.writes, self.deliveries = rooms.writes, rooms.deliveries
         self.observer, self.progress, self.calls = rooms.observer, rooms.progress, rooms.calls
-        tasks, fleet = rooms.tasks, rooms.fleet
-        self.tasks = tasks
-        self.assign = AssignTasks(self.state, tasks, self.clock)
+        self.tasks, fleet = rooms.tasks, rooms.fleet
+        self.assign = AssignTasks(self.state, self.tasks, self.clock)
         basis = Basis(self.state, self.remembered, self.clock)
-        self.recover = RecoverTasks(basis, tasks)
-        statuses = self.kicks.statuses
-        self.scale = ScaleAgents(basis, fleet, ResourcePool(basis, statuses))
+        self.recover = RecoverTasks(basis, self.tasks)
+        self.scale = ScaleAgents(basis, fleet, ResourcePool(basis, self.kicks.statuses))
         self.create = CreateAgents(basis, fleet)
         self.monitor = MonitorAgents(basis, fleet)
         self.autoscale = AutoscalePools(basis, self.notes, self.kicks)
