@@ -19,10 +19,16 @@ import pytest
 import yaml
 
 from agentcorps.core import lifecycle
+from agentcorps.core.amounts import NANO
+from agentcorps.core.charge import charge_of
 from agentcorps.core.matching import next_binding
+from agentcorps.core.quota.foreign import ForeignUse
+from agentcorps.core.quota.rooms import rooms
+from agentcorps.core.quota_record import QuotaRecord
 from agentcorps.core.records import Key
 from agentcorps.core.state import State
 from support.decide import assume, bindings
+from support.fleet import POOL, Fleet
 from support.strategies import BIG, NOW, World, a_seat, a_task
 
 if TYPE_CHECKING:
@@ -157,3 +163,36 @@ def test_cost_does_not_grow_with_the_line(whom: str, fields: dict[str, Any]) -> 
         lives.append(much / STEPS * 1e6)
     judge(f"microseconds_per_life_for_a_{whom}", lives)
     judge(f"growth_from_100_to_10000_in_line_for_a_{whom}", ratios)
+
+
+def contended(spread: int) -> Fleet:
+    """Return a thousand agents in so many namespaces, each with a quota and a pool of its own."""
+    fleet, resources = Fleet(), {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
+    charge = charge_of({"containers": [{"name": "agent", "resources": resources}]})
+    like, size = fleet.pool(), AGENTS // spread
+    for number in range(spread):
+        pool = Key(f"team-{number}", f"crew-{number}")
+        uid = fleet.other_pool(like, pool, replicas=size + 1, charge=charge).uid
+        for each in range(size):
+            key = Key(pool.namespace, f"{pool.name}-{each}")
+            agent = fleet.agent(key.name, key=key, pool=pool.name, pool_uid=uid)
+            fleet.pod(agent, charge=charge)
+            fleet.hello(key)
+        full = {"pods": size * NANO, "requests.cpu": size * NANO}
+        quota = QuotaRecord(f"quota-{number}", Key(pool.namespace, "quota"), 1, full, full)
+        fleet.state.observe_quota(quota)
+    fleet.state.forget_pool(POOL)
+    return fleet
+
+
+@pytest.mark.parametrize("spread", [1, 100])
+def test_quotas_are_shared_out_anew_at_every_step(spread: int) -> None:
+    """What a step of scaling spends on quotas, with a thousand agents in few or many namespaces."""
+    fleet, foreign, costs = contended(spread), ForeignUse(), []
+    for _ in range(TRIALS):
+        spent = cpu_seconds(lambda: [rooms(fleet.state, foreign, fleet.now) for _ in range(TRIALS)])
+        costs.append(spent / TRIALS * 1e3)
+    assert all(
+        room.granted < room.wanted for room in rooms(fleet.state, foreign, fleet.now).values()
+    )
+    judge(f"milliseconds_per_step_with_{spread}_quotas", costs)

@@ -74,8 +74,8 @@ def share_out(claims: Iterable[Claim], lines: Sequence[Line]) -> dict[Key, Grant
     return dict(_shared_out(tuple(sorted(claims, key=lambda one: one.pool)), tuple(lines)))
 
 
-# Steps come many times a second, and demand and quota seldom change.
-@lru_cache(maxsize=64)
+# Steps come many times a second, and demand and quota of a namespace seldom change.
+@lru_cache(maxsize=1024)
 def _shared_out(ordered: tuple[Claim, ...], lines: tuple[Line, ...]) -> Mapping[Key, Grant]:
     left = [line.left for line in lines]
     granted = dict.fromkeys((claim.pool for claim in ordered), 0)
