@@ -4,7 +4,7 @@ No kubelet runs there: pods are mere objects, and their agents never say hello.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -125,3 +125,37 @@ def test_what_others_use_and_what_a_limit_range_adds_counts(
     quota(kubectl, requests_cpu="10")
     until(partial(has, kubectl, {"": 1, "crew": 5}), "all agents with a larger quota")
     until(lambda: condition(kubectl, "crew").get("status") == "False", "end of the limit")
+
+
+@pytest.fixture
+def sandboxed(cluster: Kubectl, namespace: str) -> Iterator[str]:
+    """Return a RuntimeClass whose pods cost 250m and 28Mi more than their containers."""
+    overhead = {"podFixed": {"cpu": "250m", "memory": "28Mi"}}
+    document = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "handler": "runc"}
+    cluster.create({**document, "metadata": {"name": namespace}, "overhead": overhead})
+    yield namespace
+    assert cluster.run("delete", "runtimeclass", namespace).ok
+
+
+@pytest.mark.usefixtures("operator")
+def test_what_a_runtime_class_and_a_limit_range_add_is_shared_out(
+    kubectl: Kubectl, sandboxed: str
+) -> None:
+    """Half of the CPU and all limits of the pods are added by admission, and count as the rest."""
+    limits = {"spec": {"limits": [{"type": "Container", "default": {"memory": "100Mi"}}]}}
+    document = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "sizes"}}
+    kubectl.create({**document, **limits})
+    quota(kubectl, requests_cpu="2", limits_memory="1Gi")
+    template = objects.pod_template(resources={"requests": {"cpu": "250m"}})
+    template["spec"]["runtimeClassName"] = sandboxed
+    kubectl.create(objects.pool("crew", {"podTemplate": template, **SLOW}, replicas=9))
+    until(partial(has, kubectl, {"crew": 4}), "as many as the CPU allows")
+    quota(kubectl, requests_cpu="10", limits_memory="800Mi")
+    until(partial(has, kubectl, {"crew": 6}), "as many as the limits allow")
+    said = "its share is 6 of 9 agents, by limits.memory of ResourceQuota team"
+    until(lambda: condition(kubectl, "crew").get("message") == said, "what limits it")
+    charged = {"requests.cpu": "3", "limits.memory": "768Mi"}
+    until(
+        lambda: kubectl.get("resourcequota/team")["status"]["used"] == charged,
+        "the charge as the API server counts it",
+    )

@@ -25,6 +25,15 @@ def task(phase: str, agent_name: str = "", pool: str = "p", namespace: str = "n"
     return SimpleNamespace(phase=phase, pool=(namespace, pool), agent=(namespace, agent_name))
 
 
+def test_the_target_of_a_pool_with_an_autoscaler_is_what_that_decided() -> None:
+    """Its spec.replicas means nothing; of a pool without one, it is all that counts."""
+    metadata, status = {"name": "p", "namespace": "n"}, {"targetReplicas": 7}
+    spec: dict[str, Any] = {"replicas": 1}
+    scaled = {"metadata": metadata, "spec": spec | {"scaling": {}}, "status": status}
+    fixed = {"metadata": metadata, "spec": spec, "status": status}
+    assert [one["target"] for one in report([scaled, fixed], [], [])["pools"]] == [7, 1]
+
+
 def test_busy_is_counted_from_the_tasks() -> None:
     """An Agent whose status lags behind counts as what the Tasks say."""
     agents = [

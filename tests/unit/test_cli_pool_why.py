@@ -48,6 +48,24 @@ def test_the_cluster_is_named_with_what_its_scheduler_says(
     assert message in said
 
 
+def test_a_pool_that_waits_for_its_first_agent_says_what_keeps_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No agent starts: that is the limit, and the reason of the first of them follows."""
+    message = "pod team/crew-0 cannot start: ImagePullBackOff"
+    stalled = {"type": "Stalled", "status": "True", "reason": "x", "message": message}
+    said = _said(_pool("Startup", stalled), capsys)
+    assert "limited by: its own agents: none starts, so no more are made" in said
+    assert message in said
+
+
+def test_a_pool_that_waits_for_places_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a pool waits for while nothing limits it stands in the answer."""
+    message = "1 of 5 agents are ready; others still have the places for 4 of its share"
+    under_way = {"type": "Reconciling", "status": "True", "reason": "x", "message": message}
+    assert f"reconciling: {message}" in _said(_pool("None", under_way, granted=5), capsys)
+
+
 def test_what_does_not_limit_is_not_named(capsys: pytest.CaptureFixture[str]) -> None:
     """A condition that does not hold says nothing, whatever its message was."""
     past = {"type": "QuotaLimited", "status": "False", "reason": "WithinQuota", "message": "old"}

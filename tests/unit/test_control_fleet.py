@@ -150,6 +150,41 @@ async def test_an_exceeded_quota_rests_is_told_once_and_shows_in_the_status() ->
     assert names(room, Kind.POD) == ["crew-0"]
 
 
+async def test_a_pool_whose_agents_do_not_start_tells_it_once() -> None:
+    """One Event of the pool names the pod and the reason; looking again adds none."""
+    room = ControlRoom()
+    room.add_pool(2)
+    await grow(room)
+
+    async def told(seconds: float = 2.0) -> list[str]:
+        await room.monitor.step()
+        room.clock.advance(seconds)
+        await room.monitor.step()
+        return [
+            note.message
+            for note in room.notes.notes
+            if note.warning and (note.kind, note.reason) == (Kind.POOL, "StartupTimeout")
+        ]
+
+    [message] = await told()
+    assert message.startswith("no hello from pod team/crew-0 within")
+    assert await told(300.0) == [message]
+    for name in names(room, Kind.POD):
+        await room.connect(name)
+    assert await told() == [message]
+
+
+async def test_an_agent_that_leaves_says_why() -> None:
+    """The Events of a pool that shrinks name the reason and what it means."""
+    room = ControlRoom()
+    room.add_pool(1, **PATIENT)
+    await grow(room)
+    set_replicas(room, 0)
+    await room.scale.step()
+    told = [note.message for note in room.notes.notes if note.reason in {"Draining", "Deleted"}]
+    assert told == ["ScaledDown: the pool is to have fewer agents"]
+
+
 async def test_a_refused_object_does_not_hold_up_the_others() -> None:
     """Of three pods one is refused; the other two exist after the same turn."""
     room = ControlRoom()
@@ -182,7 +217,7 @@ async def test_a_status_conflict_is_left_to_the_next_look() -> None:
     await room.monitor.step()
     room.clock.advance(1.5)
     await room.monitor.step()
-    assert not [note for note in room.notes.notes if note.warning]
+    assert not [note for note in room.notes.notes if note.warning and note.kind is Kind.AGENT]
     assert "phase" in room.cluster.objects[Kind.AGENT, Key(NAMESPACE, "crew-0")]["status"]
 
 

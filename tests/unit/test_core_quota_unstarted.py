@@ -87,6 +87,37 @@ def test_the_time_for_a_new_node_is_a_setting() -> None:
     assert _rooms(fleet, rules=SharingRules(unschedulable=1))[POOL].unschedulable == 4
 
 
+@pytest.mark.parametrize("hard", [0, 9])
+def test_the_status_says_that_a_pool_waits_for_its_first_agent(hard: int) -> None:
+    """Four of nine agents hang and no more are made: Startup limits the pool, not the quota."""
+    fleet = _crew(PULL, hard=hard)
+    fleet.seconds += STARTUP
+    told = pool_status(fleet.state, POOL, fleet.now, Memory(0.0, rooms=_rooms(fleet)))
+    assert told["limitedBy"] == "Startup"
+    assert told.get("grantedReplicas") == (4 if hard else None)
+    assert find(told, "Stalled")["reason"] == PULL
+
+
+def test_a_pool_that_has_as_many_as_it_wants_is_not_limited() -> None:
+    """All four agents exist and hang: Stalled says why, and nothing keeps more from being made."""
+    fleet = _crew(PULL, replicas_wanted=4)
+    fleet.seconds += STARTUP
+    told = pool_status(fleet.state, POOL, fleet.now, Memory(0.0, rooms=_rooms(fleet)))
+    assert told["limitedBy"] == "None"
+    assert find(told, "Stalled")["reason"] == PULL
+
+
+def test_a_pool_whose_share_others_still_have_says_so() -> None:
+    """Others have all four places, two of which are a new pool's: it is told that it waits."""
+    fleet = _crew("", count=4, hard=4)
+    fleet.other_pool(fleet.state.pools[POOL], LATE, replicas=2)
+    found = _rooms(fleet)
+    assert (found[LATE].granted, found[LATE].awaited) == (2, 2)
+    told = pool_status(fleet.state, LATE, fleet.now, Memory(0.0, rooms=found))
+    said = "0 of 2 agents are ready; others still have the places for 2 of its share"
+    assert find(told, "Reconciling")["message"] == said
+
+
 def test_others_get_the_places_of_what_does_not_start() -> None:
     """All places are held by pods that hang; another pool wants them and leaves one to try with."""
     fleet = _crew(PULL, count=4, hard=4)

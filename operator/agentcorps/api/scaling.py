@@ -31,6 +31,7 @@ class LimitedBy(StrEnum):
     MAX_REPLICAS = "MaxReplicas"
     QUOTA = "Quota"
     CAPACITY = "Capacity"
+    STARTUP = "Startup"
     BEHAVIOR = "Behavior"
     PAUSED = "Paused"
 

@@ -98,7 +98,7 @@ def _pool(
     return {
         "namespace": key[0],
         "name": key[1],
-        "target": pool["spec"].get("replicas", 1),
+        "target": _target(pool),
         "granted": status_of(pool).get("grantedReplicas"),
         "ready": idle + busy,
         "idle": idle,
@@ -107,6 +107,14 @@ def _pool(
         "running": running[key],
         "problem": _problem(pool),
     }
+
+
+def _target(pool: Object) -> int:
+    """Return how many agents a pool is to have: its autoscaler's number where it has one."""
+    replicas: int = pool["spec"].get("replicas", 1)
+    if "scaling" not in pool["spec"]:
+        return replicas
+    return int(status_of(pool).get("targetReplicas", replicas))
 
 
 def _problem(pool: Object) -> str:

@@ -37,6 +37,7 @@ _LIMITS = {
     LimitedBy.BEHAVIOR: "scaling.behavior.scaleUp, for now",
     LimitedBy.QUOTA: "the namespace's ResourceQuota",
     LimitedBy.CAPACITY: "the cluster's capacity: pods wait for a node; see the condition Stalled",
+    LimitedBy.STARTUP: "its own agents: none starts, so no more are made",
     LimitedBy.PAUSED: "a pause: see the fields of spec.scaling that begin with paused",
 }
 
@@ -83,6 +84,7 @@ def explain(pool: Object) -> Object:
         "active": active,
         "quota": _condition(status, ConditionType.QUOTA_LIMITED),
         "stalled": _condition(status, ConditionType.STALLED),
+        "reconciling": _condition(status, ConditionType.RECONCILING),
         "demands": status.get("demands", []),
         "decisions": status.get("decisions", []),
         "behindGeneration": status.get("observedGeneration", -1) < metadata["generation"],
@@ -118,7 +120,7 @@ def _show_limits(answer: Object) -> None:
     limit = _LIMITS.get(answer["limitedBy"])
     if limit is not None:
         emit(f"limited by: {limit}")
-    for name in ("quota", "stalled"):
+    for name in ("quota", "stalled", "reconciling"):
         told = answer[name]
         repeated = name == "stalled" and told.get("reason") == ConditionType.QUOTA_LIMITED
         if told.get("status") == "True" and told.get("message") and not repeated:

@@ -23,7 +23,8 @@ from agentcorps.core.actions import (
     SetAgentStatus,
     SetPoolStatus,
 )
-from agentcorps.core.conditions import find, timestamp
+from agentcorps.core.conditions import find, is_true, timestamp
+from agentcorps.core.leaving import why_leaving
 from agentcorps.core.records import Key, edition
 from agentcorps.core.scaling import is_needed
 from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound, Refused
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from agentcorps.control.troubles import Troubles
     from agentcorps.core.actions import AgentAction, StatusAction
     from agentcorps.core.podspec import GatewayAddress
-    from agentcorps.core.records import AgentRecord, Now
+    from agentcorps.core.records import AgentRecord, Now, PoolRecord
     from agentcorps.core.state import State
     from agentcorps.ports import Clock, Cluster, EventSink
 
@@ -111,9 +112,8 @@ class FleetApplier:
                 await self._delete_pod(action)
             case SetAgentStatus():
                 await self._set_agent_status(action)
-            case SetPoolStatus(pool=key, resource_version=version, status=status):
-                stored = await self._cluster.replace_status(Kind.POOL, key, version, status)
-                self._state.observe_pool(wire.pool_record(stored))
+            case SetPoolStatus():
+                await self._set_pool_status(action)
 
     async def _set_agent_status(self, action: SetAgentStatus) -> None:
         before = self._state.agents.get(action.agent)  # the watch may be faster than the answer
@@ -131,6 +131,31 @@ class FleetApplier:
             self._events.emit(
                 Note(Kind.AGENT, after.key, after.uid, "Quarantined", "Suspend", told, warning=True)
             )
+
+    async def _set_pool_status(self, action: SetPoolStatus) -> None:
+        before = self._state.pools.get(action.pool)
+        stored = await self._cluster.replace_status(
+            Kind.POOL, action.pool, action.resource_version, action.status
+        )
+        after = wire.pool_record(stored)
+        self._state.observe_pool(after)
+        stalled = find(after.status, ConditionType.STALLED)
+        if before is None or not is_true(after.status, ConditionType.STALLED):
+            return
+        if is_true(before.status, ConditionType.STALLED) or self._is_told(after):
+            return
+        reason, message = str(stalled.get("reason")), str(stalled.get("message"))
+        self._events.emit(
+            Note(Kind.POOL, after.key, after.uid, reason, "Scale", message, warning=True)
+        )
+
+    def _is_told(self, pool: PoolRecord) -> bool:
+        """Whether an Event has told already what keeps a pool from its agents."""
+        troubles = (
+            self._remembered.pools.of(pool.key),
+            self._remembered.replaced_agents.of(pool.edition),
+        )
+        return bool(pool.invalid) or any(trouble is not None for trouble in troubles)
 
     async def _create_agent(self, action: CreateAgent) -> None:
         pool = self._state.pools.get(action.pool)
@@ -160,7 +185,14 @@ class FleetApplier:
         status = statuses.agent_status(self._state, agent.key, now, memory, drain=action.reason)
         await self._set_agent_status(SetAgentStatus(agent.key, agent.resource_version, status))
         self._events.emit(
-            Note(Kind.AGENT, agent.key, agent.uid, AgentPhase.DRAINING, "Drain", action.reason)
+            Note(
+                Kind.AGENT,
+                agent.key,
+                agent.uid,
+                AgentPhase.DRAINING,
+                "Drain",
+                why_leaving(action.reason),
+            )
         )
 
     async def _delete_agent(self, action: DeleteAgent) -> None:
@@ -176,7 +208,14 @@ class FleetApplier:
         if gone is not None and gone.quarantined:
             self._replace(gone)
         self._events.emit(
-            Note(Kind.AGENT, action.agent, action.uid, "Deleted", "DeleteAgent", action.reason)
+            Note(
+                Kind.AGENT,
+                action.agent,
+                action.uid,
+                "Deleted",
+                "DeleteAgent",
+                why_leaving(action.reason),
+            )
         )
 
     def _replace(self, gone: AgentRecord) -> None:

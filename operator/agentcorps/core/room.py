@@ -22,6 +22,10 @@ class Room(NamedTuple):
     """Its agents that should have started long ago, and have not."""
     unschedulable: int = 0
     """Those of them that the cluster has no node for."""
+    held_back: bool = False
+    """Whether it asks for fewer agents than it wants, because none of those that it has starts."""
+    awaited: int = 0
+    """Agents of its share that there is no place for yet."""
     by_quota: bool = True
     """Whether its namespace has a quota."""
 

@@ -45,6 +45,7 @@ _LIMITS: Final = {
     LimitedBy.BEHAVIOR.value: "more agents come as fast as scaling.behavior.scaleUp allows",
     LimitedBy.QUOTA.value: "the pool has as many agents as its share of the ResourceQuota allows",
     LimitedBy.CAPACITY.value: "pods of the pool wait for a node",
+    LimitedBy.STARTUP.value: "more agents come once one of the pool starts",
 }
 
 

@@ -241,14 +241,13 @@ def pool_status(
     verdict = _pool_verdict(pool, target, agents, views, refusal, rest, limit)
     scaled = scaling_status(pool, memory.scaled.get(pool.uid), mark)
     quotas = StatusPart({}, []) if limit is None else _quota_status(limit, mark)
-    full = room is not None and room.unschedulable > 0
     return {
         "observedGeneration": pool.generation,
         **_numbers(pool, agents, views),
         "targetReplicas": target,
         **scaled.fields,
         **quotas.fields,
-        **({"limitedBy": LimitedBy.CAPACITY.value} if full else {}),
+        **_start_limit(room),
         "queuedTasks": state.queued(key),
         "runningTasks": state.running(key),
         "selector": selector(key.name),
@@ -278,6 +277,15 @@ def _numbers(
     }
 
 
+def _start_limit(room: Room | None) -> dict[str, str]:
+    """Return what limits a pool whose agents do not start; nothing where they do."""
+    if room is not None and room.unschedulable:
+        return {"limitedBy": LimitedBy.CAPACITY.value}
+    if room is not None and room.held_back and not room.short_of:
+        return {"limitedBy": LimitedBy.STARTUP.value}
+    return {}
+
+
 class _Limit(NamedTuple):
     """How far quotas limit a pool."""
 
@@ -285,16 +293,18 @@ class _Limit(NamedTuple):
     reason: str
     message: str
     holds: bool
+    awaited: int = 0
+    """Agents of the share that others still have the places of."""
 
 
 def _quota_limit(room: Room) -> _Limit:
     """Return whether the namespace's quotas keep a pool from its number, and which."""
     if not room.short_of:
-        return _Limit(room.granted, "WithinQuota", "", holds=False)
+        return _Limit(room.granted, "WithinQuota", "", holds=False, awaited=room.awaited)
     message = f"its share is {room.granted} of {room.wanted} agents, by {room.short_of}"
     if room.unstarted:
         message += f"; {room.unstarted} of them do not start, and leave their places to others"
-    return _Limit(room.granted, "ShareExhausted", message, holds=True)
+    return _Limit(room.granted, "ShareExhausted", message, holds=True, awaited=room.awaited)
 
 
 def _quota_status(limit: _Limit, mark: Stamp) -> StatusPart:
@@ -333,6 +343,8 @@ def _pool_verdict(
         stalled = stalled or _stalled_by([*active, *sick], views)
         if stalled is None and limit is not None and ready >= limit.share:
             stalled = Verdict("QuotaLimited", f"{progress}: {limit.message}", stalled=True)
+        if limit is not None and limit.awaited:
+            progress += f"; others still have the places for {limit.awaited} of its share"
         return stalled or Verdict("AgentsStarting", progress, reconciling=True)
     leaving = len(agents) - target
     if leaving:

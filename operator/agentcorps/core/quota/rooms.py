@@ -105,8 +105,16 @@ def _free(member: _Member) -> Room:
         creatable=max(0, kept - len(member.active)),
         unstarted=member.start.given_up,
         unschedulable=member.start.unschedulable,
+        held_back=kept < member.target,
         by_quota=False,
     )
+
+
+class _Places(NamedTuple):
+    """What there is for the agents that a pool lacks of its share."""
+
+    creatable: int
+    awaited: int
 
 
 class _Namespace:
@@ -130,17 +138,19 @@ class _Namespace:
     def rooms(self) -> dict[Key, Room]:
         """Return the room of each pool."""
         grants = share_out(self._claims(), self._books.shared_lines(self._sizes.keys()))
-        creatable = self._creatable(grants)
+        places = self._places(grants)
         at_work = self._at_work(grants)
         return {
             one.pool.key: Room(
                 one.target,
                 grants[one.pool.key].agents,
-                creatable[one.pool.key],
+                places[one.pool.key].creatable,
                 grants[one.pool.key].short_of,
                 preempted=at_work.get(one.pool.key, 0),
                 unstarted=one.start.given_up,
                 unschedulable=one.start.unschedulable,
+                held_back=one.start.kept(one.target) < one.target,
+                awaited=places[one.pool.key].awaited,
             )
             for one in self._members
         }
@@ -159,20 +169,21 @@ class _Namespace:
             for one in self._members
         ]
 
-    def _creatable(self, grants: Mapping[Key, Grant]) -> dict[Key, int]:
+    def _places(self, grants: Mapping[Key, Grant]) -> dict[Key, _Places]:
         """Return how many agents fit beside all pods that are there, and those about to be.
 
         Of a size that is not known yet there is one at a time: once it is admitted, it is known.
         """
         left = self._books.free(self._reserved())
-        found: dict[Key, int] = {}
+        found: dict[Key, _Places] = {}
         for one in self._members:
             size = self._sizes[one.pool.key]
             missing = max(0, grants[one.pool.key].agents - len(one.active))
-            if not size.is_known:
-                missing = min(missing, 0 if one.active else 1)
             costs = self._books.costs(size.charge)
-            found[one.pool.key] = count = fits(costs, left, missing)
+            count = fitting = fits(costs, left, missing)
+            if not size.is_known:
+                count = min(fitting, 0 if one.active else 1)
+            found[one.pool.key] = _Places(count, missing - fitting)
             left = [free - cost * count for free, cost in zip(left, costs, strict=True)]
         return found
 
