@@ -35,10 +35,11 @@ class ScaleAgents:
         self._applier = applier
         self._changed = self._state.news.of_pools()
         self._moving: set[Key] = set()
+        """Pools to decide about at each step, until they are what they should be."""
         self._resource_pool = resource_pool
 
     async def step(self) -> float | None:
-        """Decide and do; returns the seconds until a drain or a rest is over."""
+        """Decide and do; returns the seconds until it has more to do: 0.0 where not all is done."""
         now = began = self._clock.now()
         shares = self._resource_pool.share_out(now)
         self._moving.update(self._changed.take_due(now.monotonic))

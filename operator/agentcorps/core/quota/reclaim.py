@@ -149,10 +149,10 @@ def preempted(
     taken: Counter[Key] = Counter()
     for claimant in sorted(claimants, key=lambda one: (-one.priority, one.pool)):
         for _ in range(claimant.missing):
-            victims = _for_one(claimant.costs, busy, free)
-            if victims is None:
+            helpers = _for_one(claimant.costs, busy, free)
+            if helpers is None:
                 break
-            for lender in victims:
+            for lender in helpers:
                 busy[lender] -= 1
                 taken[lender.pool] += 1
                 free = [one + cost for one, cost in zip(free, lender.costs, strict=True)]
@@ -165,7 +165,7 @@ def _for_one(
 ) -> list[Lender] | None:
     """Return whose agents make room for one more; None where nobody's do."""
     left, room = dict(busy), list(free)
-    victims: list[Lender] = []
+    helpers: list[Lender] = []
     while not fits(costs, room, 1):
         short = [
             line
@@ -181,6 +181,6 @@ def _for_one(
             return None
         lender = min(helping, key=lambda one: (one.priority, -left[one], one.pool))
         left[lender] -= 1
-        victims.append(lender)
+        helpers.append(lender)
         room = [one + cost for one, cost in zip(room, lender.costs, strict=True)]
-    return victims
+    return helpers
