@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from generate import cli_reference, openapi, policies
+from generate import cli_reference, metrics_reference, openapi, policies
 from generate.crds import DEFINITIONS, crd, to_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ def generated_files() -> dict[str, str]:
     }
     files |= openapi.generate()
     files |= cli_reference.generated_files()
+    files |= metrics_reference.generated_files()
     for definition in DEFINITIONS:
         name = definition.kind.plural
         text = HEADER + to_yaml(crd(definition))

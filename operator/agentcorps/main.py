@@ -17,14 +17,17 @@ from agentcorps.adapters.connection import ApiConnection
 from agentcorps.adapters.credentials import Credentials, CredentialsError
 from agentcorps.adapters.files import raise_open_files
 from agentcorps.adapters.logs import configure_logs
+from agentcorps.adapters.metrics.meter import PrometheusMeter
 from agentcorps.gateway.app import build_app
 from agentcorps.gateway.probes import build_probes
+from agentcorps.gateway.scrapes import build_scrapes
 from agentcorps.gateway.server import serve
 from agentcorps.ports import ClusterError
 from agentcorps.settings import Settings, SettingsError
-from agentcorps.wiring import build
+from agentcorps.wiring import Connections, build
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Coroutine
 
     from agentcorps.gateway.server import Listener
@@ -60,42 +63,42 @@ class Process:
 
     async def run(self) -> int:
         """Run until the end; returns the exit code."""
-        settings, clock = self._settings, ServerClock()
+        settings, clock, meter = self._settings, ServerClock(), PrometheusMeter()
         credentials = await Credentials.load(settings.kubeconfig, settings.context)
         probes = await serve(
             build_probes(self._stuck, self._behind), None, ANY_ADDRESS, settings.probe_port
         )
         try:
             async with (
-                ApiConnection(credentials, clock) as api,
-                ApiConnection(credentials, clock, limit=LEASE_CONNECTIONS) as lease_api,
+                ApiConnection(credentials, clock, answered=meter.answered) as api,
+                ApiConnection(
+                    credentials, clock, limit=LEASE_CONNECTIONS, answered=meter.answered
+                ) as lease_api,
             ):
                 loop = asyncio.get_running_loop()
-                operator = build(
-                    settings, api, lease_api, credentials, clock, loop, self._kopf_ended
-                )
+                connections = Connections(api, lease_api, credentials)
+                operator = build(settings, connections, clock, meter, loop, self._kopf_ended)
                 self._operator = operator
                 return await self._operate(operator)
         finally:
             await probes.close()
 
     async def _operate(self, operator: Operator) -> int:
-        gateway: list[Listener] = []
-        self._spawn(self._lead(operator, gateway), "lead")
+        listeners: list[Listener] = []
+        self._spawn(self._lead(operator, listeners), "lead")
         try:
             return await self._ending
         finally:
-            await self._stop(operator, gateway)
+            await self._stop(operator, listeners)
 
-    async def _lead(self, operator: Operator, gateway: list[Listener]) -> None:
+    async def _lead(self, operator: Operator, listeners: list[Listener]) -> None:
         """From nothing to a working leader."""
         for feed in operator.feeds:
             self._spawn(feed.run(), "feed")
         certificate = await self._insist(operator.certificates.ensure)
         operator.trust.ca_pem = certificate.ca_pem
         context = certificate.ssl_context()
-        app = build_app(operator.use_cases.calls, operator.identities, operator.duty)
-        gateway.append(await serve(app, context, ANY_ADDRESS, self._settings.gateway_port))
+        await self._serve(operator, context, listeners)
         operator.vitals.serves = True
         self._spawn(operator.certificates.keep(context), "certificates")
         self._spawn(operator.events.run(), "events")
@@ -104,6 +107,17 @@ class Process:
         log.info("waiting for the lease", identity=self._settings.identity)
         await operator.elector.acquire()
         await self._begin(operator)
+
+    async def _serve(
+        self, operator: Operator, context: ssl.SSLContext, listeners: list[Listener]
+    ) -> None:
+        """Let agents and scrapers in."""
+        app = build_app(operator.use_cases.calls, operator.identities, operator.duty)
+        listeners.append(await serve(app, context, ANY_ADDRESS, self._settings.gateway_port))
+        if self._settings.metrics_port is not None:
+            scrapes = build_scrapes(operator.scrapers, operator.metrics)
+            port = self._settings.metrics_port
+            listeners.append(await serve(scrapes, context, ANY_ADDRESS, port))
 
     async def _begin(self, operator: Operator) -> None:
         """The Lease is ours: learn how things stand, then decide."""
@@ -132,7 +146,7 @@ class Process:
             )
             await asyncio.sleep(ENDPOINT_CHECK_SECONDS)
 
-    async def _stop(self, operator: Operator, gateway: list[Listener]) -> None:
+    async def _stop(self, operator: Operator, listeners: list[Listener]) -> None:
         """Decide nothing more, finish what is written, let another lead, and stop kopf last."""
         for task in self._tasks:
             task.cancel()
@@ -143,7 +157,7 @@ class Process:
         except TimeoutError:
             log.warning("writes were still in flight at the end")
         await operator.elector.release()
-        for listener in gateway:
+        for listener in listeners:
             await listener.close()
         if operator.vitals.leads:
             await asyncio.to_thread(operator.kopf.stop, STOP_SECONDS)

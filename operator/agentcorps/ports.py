@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agentcorps.api.protocol import TaskDelivery
-    from agentcorps.core.records import Key, Now
+    from agentcorps.core.records import Key, Now, TaskRecord
 
 Object = dict[str, Any]
 """A Kubernetes object as decoded JSON."""
@@ -174,6 +174,58 @@ class EventSink(Protocol):
         """Publish a note soon."""
 
 
+class Meter(Protocol):
+    """Takes note of what happens, for those who measure. Cheap, and never blocks or raises."""
+
+    def task_written(
+        self, before: TaskRecord, after: TaskRecord, phase_seconds: float, write_seconds: float
+    ) -> None:
+        """A status of a Task was stored.
+
+        Args:
+            before: The Task until then.
+            after: The Task since.
+            phase_seconds: How long it had waited (Queued) or run (Running).
+            write_seconds: From the decision to the answer of the API server.
+        """
+
+    def bind_conflict(self) -> None:
+        """A binding was refused, because somebody else had written the Task."""
+
+    def task_deleted(self, task: TaskRecord, reason: str) -> None:
+        """A finished Task was deleted."""
+
+    def agent_lost(self, pool: Key, reason: str) -> None:
+        """An agent is not there any more, or no good, though it should be."""
+
+    def pool_scaled(self, pool: Key, before: int, after: int, reason: str) -> None:
+        """A pool that scales itself has another target."""
+
+
+class Unmetered:
+    """A Meter that takes note of nothing."""
+
+    def task_written(
+        self, before: TaskRecord, after: TaskRecord, phase_seconds: float, write_seconds: float
+    ) -> None:
+        """See Meter."""
+
+    def bind_conflict(self) -> None:
+        """See Meter."""
+
+    def task_deleted(self, task: TaskRecord, reason: str) -> None:
+        """See Meter."""
+
+    def agent_lost(self, pool: Key, reason: str) -> None:
+        """See Meter."""
+
+    def pool_scaled(self, pool: Key, before: int, after: int, reason: str) -> None:
+        """See Meter."""
+
+
+UNMETERED: Final = Unmetered()
+
+
 class Clock(Protocol):
     """Both clocks."""
 
@@ -207,6 +259,30 @@ class PodIdentity:
 
     pod: Key
     pod_uid: str
+
+
+class Admission(Enum):
+    """Whether somebody may read the metrics."""
+
+    GRANTED = auto()
+    UNKNOWN = auto()
+    """The token is nobody's."""
+    FORBIDDEN = auto()
+    """Its owner may not."""
+
+
+class Scrapers(Protocol):
+    """Tells who may read the metrics."""
+
+    async def admit(self, token: str) -> Admission:
+        """Judge the owner of a token; raises ClusterError where the API server cannot say."""
+
+
+class Exposition(Protocol):
+    """The metrics as they are now."""
+
+    async def expose(self, accept: str) -> tuple[bytes, str]:
+        """Return all metrics in a format that an Accept header wants, and its content type."""
 
 
 class Leadership(Protocol):

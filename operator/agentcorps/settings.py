@@ -47,6 +47,8 @@ class Settings:
     """Namespaces to serve; empty means all."""
     gateway_port: int
     probe_port: int
+    metrics_port: int | None
+    """Port of the metrics; None: they are not served."""
     gateway_url: str
     """Where agents reach the gateway."""
     secrets: str
@@ -94,6 +96,7 @@ class Settings:
             watch_namespaces=reader.namespaces("AGENTCORPS_WATCH_NAMESPACES"),
             gateway_port=port,
             probe_port=reader.port("AGENTCORPS_PROBE_PORT", 8080),
+            metrics_port=reader.port_or_none("AGENTCORPS_METRICS_PORT", 8444),
             gateway_url=reader.https_url("AGENTCORPS_GATEWAY_URL", default_url),
             secrets=reader.choice("AGENTCORPS_SECRETS", _SECRETS, "Any"),
             prometheus_servers=reader.origins("AGENTCORPS_PROMETHEUS_SERVERS"),
@@ -135,6 +138,9 @@ class _Reader:
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= _MAX_PORT:
             raise SettingsError(f"{name} must be a port from 1 to {_MAX_PORT}, not {value!r}")
         return int(value)
+
+    def port_or_none(self, name: str, default: int) -> int | None:
+        return None if self.text(name, "") == "0" else self.port(name, default)
 
     def seconds(self, name: str, default: float) -> float:
         value = self.text(name, str(default))

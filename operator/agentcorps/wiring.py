@@ -16,7 +16,9 @@ from agentcorps.adapters.feed import Feed, Readers, Scope
 from agentcorps.adapters.identities import TokenReviews
 from agentcorps.adapters.kube import KubeCluster
 from agentcorps.adapters.lease import LeaseElector, LeaseTimes
+from agentcorps.adapters.metrics.exposition import MetricsPage
 from agentcorps.adapters.prometheus import PrometheusClient
+from agentcorps.adapters.scrapers import ScraperReviews
 from agentcorps.api.meta import LABEL_AGENT
 from agentcorps.api.names import DEFAULT_AGING_SECONDS
 from agentcorps.control.agent_reports import AgentReports
@@ -33,6 +35,7 @@ from agentcorps.control.gatekeeper import Gatekeeper
 from agentcorps.control.goodbyes import Goodbyes
 from agentcorps.control.kicks import Kicks
 from agentcorps.control.loop import Loop, soonest
+from agentcorps.control.losses import Losses
 from agentcorps.control.metric_reader import MetricReader
 from agentcorps.control.monitor_agents import MonitorAgents
 from agentcorps.control.observe import Observer
@@ -58,19 +61,22 @@ from agentcorps.core.state import State
 from agentcorps.gateway.calls import AgentCalls
 from agentcorps.handlers.fleet import register
 from agentcorps.handlers.thread import KopfThread
-from agentcorps.ports import Kind
+from agentcorps.ports import UNMETERED, Kind
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from agentcorps.adapters.clock import ServerClock
     from agentcorps.adapters.connection import ApiConnection
     from agentcorps.adapters.credentials import Credentials
+    from agentcorps.adapters.metrics.meter import PrometheusMeter
     from agentcorps.core.actions import Requeue
     from agentcorps.core.records import PodRecord, TaskRecord
-    from agentcorps.ports import Clock, Cluster, EventSink, Leadership
+    from agentcorps.ports import Clock, Cluster, EventSink, Leadership, Meter
     from agentcorps.settings import Settings
+
+    Step = Callable[[], Awaitable[float | None]]
 
 BACKSTOP_SECONDS = 2.0
 SLOW_BACKSTOP_SECONDS = 10.0
@@ -97,6 +103,19 @@ class Operator:
     kopf: KopfThread
     vitals: Vitals
     trust: Trust
+    metrics: MetricsPage
+    scrapers: ScraperReviews
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Open connections to the API server."""
+
+    api: ApiConnection
+    lease: ApiConnection
+    """Of the Lease alone, so that it waits for nobody."""
+    credentials: Credentials
+    """What they use; kopf logs in with the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,7 @@ class World:
     clock: Clock
     leadership: Leadership
     events: EventSink
+    meter: Meter = UNMETERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +159,9 @@ class Trust:
 
 def build(
     settings: Settings,
-    api: ApiConnection,
-    lease_api: ApiConnection,
-    credentials: Credentials,
+    connections: Connections,
     clock: ServerClock,
+    meter: PrometheusMeter,
     loop: AbstractEventLoop,
     kopf_ended: Callable[[BaseException | None], None],
 ) -> Operator:
@@ -150,27 +169,28 @@ def build(
 
     Args:
         settings: What differs between installations.
-        api: Connection to the API server, open.
-        lease_api: Another one, of the Lease alone, so that it waits for nobody.
-        credentials: What the connection uses; kopf logs in with the same.
+        connections: How the API server is reached.
         clock: Both clocks.
+        meter: Takes note of what happens.
         loop: Where everything but kopf runs.
         kopf_ended: Told, in ``loop``, that kopf ended.
     """
+    api = connections.api
     kube = KubeCluster(api)
     events = KubeEvents(api, instance=settings.identity, clock=clock)
     identities = TokenReviews(api, clock=clock)
-    elector = _elector(settings, lease_api, clock)
+    elector = _elector(settings, connections.lease, clock)
     duty = Duty(elector)
     trust = Trust(settings.gateway_url)
-    world = World(DutifulCluster(kube, duty), clock, duty, events)
+    world = World(DutifulCluster(kube, duty), clock, duty, events, meter)
     aging, access = settings.aging_seconds, Access(settings.secrets)
     rooms = use_cases(world, trust.address, identities.forget, aging_seconds=aging, access=access)
     resync = Resync(rooms.state, rooms.observer, kube, kube, settings.watch_namespaces)
     feeds = _feeds(settings, api, rooms.observer)
     rules = SharingRules(settings.min_runtime_seconds, settings.unschedulable_seconds)
-    loops = _loops(world, rooms, resync, _metrics(settings, api, world.cluster), rules)
-    kopf_thread = _kopf(settings, credentials, resync, loop, kopf_ended)
+    reader = _metrics(settings, api, world.cluster)
+    loops = _loops(world, rooms, resync, reader, rules, meter)
+    kopf_thread = _kopf(settings, connections.credentials, resync, loop, kopf_ended)
     return Operator(
         feeds=feeds,
         elector=elector,
@@ -185,6 +205,8 @@ def build(
         kopf=kopf_thread,
         vitals=Vitals(feeds, loops, resync, lambda: kopf_thread.alive),
         trust=trust,
+        metrics=MetricsPage(meter, rooms.state, rooms.remembered, duty, feeds),
+        scrapers=ScraperReviews(api, clock=clock),
     )
 
 
@@ -210,12 +232,13 @@ def use_cases(
         tasks.start(action)
 
     state, kicks, remembered = State(aging_seconds), Kicks(), Remembered()
-    clock, events = world.clock, world.events
+    clock, events, meter = world.clock, world.events, world.meter
+    losses = Losses(state, world.leadership, meter)
     unreadable = Unreadable(state, events, world.leadership)
     payloads = Payloads(state, world.cluster, clock, unreadable, access)
-    writes = TaskWrites(state, world.cluster, clock, payloads, unreadable, kicks.all)
+    writes = TaskWrites(state, world.cluster, clock, payloads, unreadable, kicks.all, meter=meter)
     deliveries = Deliveries(state, world.cluster, clock, payloads, unreadable, give_back)
-    tasks = TaskApplier(state, writes, deliveries, world.cluster, events, clock, remembered)
+    tasks = TaskApplier(state, writes, deliveries, events, clock, remembered)
     gatekeeper = Gatekeeper(state, world.cluster, world.leadership)
     progress = ProgressBook(writes)
     sessions = AgentSessions(state, gatekeeper, deliveries, writes, remembered, clock, kicks)
@@ -227,11 +250,11 @@ def use_cases(
         remembered=remembered,
         writes=writes,
         deliveries=deliveries,
-        observer=Observer(state, deliveries, clock, kicks, unreadable, pod_gone),
+        observer=Observer(state, deliveries, clock, kicks, unreadable, pod_gone, losses),
         progress=progress,
         calls=AgentCalls(sessions, reports, goodbyes),
         tasks=tasks,
-        fleet=FleetApplier(state, world.cluster, events, remembered, clock, gateway),
+        fleet=FleetApplier(state, world.cluster, events, remembered, clock, gateway, losses),
     )
 
 
@@ -242,36 +265,38 @@ def _metrics(settings: Settings, api: ApiConnection, cluster: Cluster) -> Metric
 
 
 def _loops(
-    world: World, rooms: UseCases, resync: Resync, reader: MetricReader, rules: SharingRules
+    world: World,
+    rooms: UseCases,
+    resync: Resync,
+    reader: MetricReader,
+    rules: SharingRules,
+    meter: PrometheusMeter,
 ) -> tuple[Loop, ...]:
     """Build the loops, and let them hear each other's kicks."""
-    state, clock = rooms.state, world.clock
+    state, clock, kicks = rooms.state, world.clock, rooms.kicks
     basis = Basis(state, rooms.remembered, clock)
     turn = partial(
         _in_turn,
         RecoverTasks(basis, rooms.tasks),
-        ScaleAgents(basis, rooms.fleet, ResourcePool(basis, rooms.kicks.statuses, rules)),
+        ScaleAgents(basis, rooms.fleet, ResourcePool(basis, kicks.statuses, rules)),
         CreateAgents(basis, rooms.fleet),
     )
     assigner = AssignTasks(state, rooms.tasks, clock)
     monitor = MonitorAgents(basis, rooms.fleet)
-    autoscaler = AutoscalePools(basis, world.events, rooms.kicks)
-    sampler = SampleMetrics(state, reader, world.leadership, clock, rooms.kicks)
-    assign = Loop("assign_tasks", assigner.step, tick=BACKSTOP_SECONDS)
-    fleet = Loop("fleet", turn, tick=SLOW_BACKSTOP_SECONDS, rest=FLEET_REST_SECONDS)
-    statuses = Loop(
-        "monitor_agents", monitor.step, tick=SLOW_BACKSTOP_SECONDS, rest=STATUS_REST_SECONDS
-    )
-    autoscale = Loop(
-        "autoscale_pools",
-        autoscaler.step,
-        tick=SLOW_BACKSTOP_SECONDS,
-        rest=AUTOSCALE_REST_SECONDS,
-    )
-    metrics = Loop(
-        "sample_metrics", sampler.step, tick=SLOW_BACKSTOP_SECONDS, rest=AUTOSCALE_REST_SECONDS
-    )
-    rooms.kicks.connect(
+    autoscaler = AutoscalePools(basis, world.events, kicks, world.meter)
+    sampler = SampleMetrics(state, reader, world.leadership, clock, kicks)
+    retainer = RetainTasks(state, rooms.tasks, clock)
+
+    def loop(name: str, step: Step, tick: float, rest: float = 0.0) -> Loop:
+        return Loop(name, step, tick=tick, rest=rest, ran=meter.loop(name))
+
+    slow = SLOW_BACKSTOP_SECONDS
+    assign = loop("assign_tasks", assigner.step, BACKSTOP_SECONDS)
+    fleet = loop("fleet", turn, slow, FLEET_REST_SECONDS)
+    statuses = loop("monitor_agents", monitor.step, slow, STATUS_REST_SECONDS)
+    autoscale = loop("autoscale_pools", autoscaler.step, slow, AUTOSCALE_REST_SECONDS)
+    metrics = loop("sample_metrics", sampler.step, slow, AUTOSCALE_REST_SECONDS)
+    kicks.connect(
         assign=assign, fleet=fleet, statuses=statuses, autoscale=autoscale, metrics=metrics
     )
     return (
@@ -280,10 +305,10 @@ def _loops(
         fleet,
         statuses,
         metrics,
-        Loop("progress", rooms.progress.flush, tick=FLUSH_SECONDS),
-        Loop("retention", RetainTasks(state, rooms.tasks, clock).step, tick=RETENTION_SECONDS),
-        Loop("resync", resync.step, tick=INTERVAL_SECONDS),
-        Loop("unreadable", rooms.observer.unreadable.step, tick=UNREADABLE_SECONDS),
+        loop("progress", rooms.progress.flush, FLUSH_SECONDS),
+        loop("retention", retainer.step, RETENTION_SECONDS),
+        loop("resync", resync.step, INTERVAL_SECONDS),
+        loop("unreadable", rooms.observer.unreadable.step, UNREADABLE_SECONDS),
     )
 
 

@@ -68,8 +68,9 @@ async def test_clients_accept_the_services_names(kubeconfig: Path, namespace: st
     async with connected(kubeconfig) as api:
         certificate = await store(api, namespace, HandClock()).ensure()
         async with served(certificate.ssl_context()) as port:
-            service = f"agentcorps-gateway.{namespace}.svc"
-            for name in (service, f"{service}.cluster.local", "localhost", "127.0.0.1"):
+            services = [f"agentcorps-{name}.{namespace}.svc" for name in ("gateway", "metrics")]
+            domains = [f"{service}.cluster.local" for service in services]
+            for name in (*services, *domains, "localhost", "127.0.0.1"):
                 assert await presented(port, certificate.ca_pem, name)
 
 

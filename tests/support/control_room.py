@@ -17,7 +17,7 @@ from agentcorps.core import wire
 from agentcorps.core.payloads import Access
 from agentcorps.core.podspec import GatewayAddress
 from agentcorps.core.records import Key, Now
-from agentcorps.ports import Cluster, Kind, Leadership, Object, PodIdentity
+from agentcorps.ports import UNMETERED, Cluster, Kind, Leadership, Meter, Object, PodIdentity
 from agentcorps.wiring import World, use_cases
 from support.fake_cluster import FakeCluster, Notes
 
@@ -62,6 +62,7 @@ class ControlRoom:
         link: Cluster | None = None,
         leadership: Leadership | None = None,
         access: Access = Access.ANY,
+        meter: Meter = UNMETERED,
     ) -> None:
         """Wire everything.
 
@@ -72,6 +73,7 @@ class ControlRoom:
             link: How this operator reaches the cluster, where that is not simply always.
             leadership: Whether it leads, where that is not up to the test.
             access: What it may do with Secrets.
+            meter: Takes note of what happens.
         """
         self.cluster = cluster or FakeCluster()
         self.clock = clock or ManualClock()
@@ -79,7 +81,7 @@ class ControlRoom:
         port: Cluster = link or self.cluster
         self.notes = Notes()
         self.forgotten: list[str] = []
-        world = World(port, self.clock, leadership or self.leader, self.notes)
+        world = World(port, self.clock, leadership or self.leader, self.notes, meter)
         rooms = use_cases(
             world,
             lambda: GatewayAddress("https://gateway:8443", "CA"),
@@ -96,7 +98,7 @@ class ControlRoom:
         self.scale = ScaleAgents(basis, fleet, ResourcePool(basis, self.kicks.statuses))
         self.create = CreateAgents(basis, fleet)
         self.monitor = MonitorAgents(basis, fleet)
-        self.autoscale = AutoscalePools(basis, self.notes, self.kicks)
+        self.autoscale = AutoscalePools(basis, self.notes, self.kicks, meter)
         # An open poll asks for work by a kick, as it does in the operator.
         self.assign_loop = Loop("assign", self._assign, tick=60)
         idle = Loop("idle", self.monitor.step, tick=60)

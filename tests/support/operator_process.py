@@ -58,6 +58,7 @@ class OperatorProcess:
         """
         self.gateway_port = free_port()
         self.probe_port = free_port()
+        self.metrics_port = free_port()
         self.gateway_url = gateway_url or f"https://localhost:{self.gateway_port}"
         self.log = log
         self._environ = os.environ | {
@@ -66,6 +67,7 @@ class OperatorProcess:
             "AGENTCORPS_WATCH_NAMESPACES": ",".join(watch) or namespace,
             "AGENTCORPS_GATEWAY_PORT": str(self.gateway_port),
             "AGENTCORPS_PROBE_PORT": str(self.probe_port),
+            "AGENTCORPS_METRICS_PORT": str(self.metrics_port),
             "AGENTCORPS_GATEWAY_URL": self.gateway_url,
             "AGENTCORPS_LEASE_SECONDS": "6",
             "AGENTCORPS_LEASE_RENEW_SECONDS": "4",

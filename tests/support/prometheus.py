@@ -20,7 +20,7 @@ from support.poll import until
 
 HOST = "localhost"
 CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
 scrape_configs:
   - job_name: documents
     static_configs: [targets: ["127.0.0.1:{port}"]]
@@ -33,8 +33,9 @@ tls_server_config: {{cert_file: {cert}, key_file: {key}, min_version: TLS12}}
 class Prometheus:
     """An exporter and the server that scrapes it, while ``with`` lasts."""
 
-    def __init__(self, folder: Path) -> None:
-        """Prepare both in a folder of their own."""
+    def __init__(self, folder: Path, more: str = "") -> None:
+        """Prepare both in a folder of their own; ``more`` goes on with the list of its jobs."""
+        self._more = more
         self.authority = trustme.CA()
         self.port = free_port()
         self._exporter_port = free_port()
@@ -80,14 +81,22 @@ class Prometheus:
 
     def value(self, query: str) -> str | None:
         """Return what Prometheus says; None while it says nothing."""
-        context = ssl.create_default_context(cadata=self.ca_pem)
-        url = f"{self.address}/api/v1/query?{urlencode({'query': query})}"
         try:
-            with urlopen(url, context=context) as answer:  # noqa: S310 - https, as built above
-                found: list[Any] = json.load(answer)["data"]["result"]
+            found: list[Any] = self.data("query", query=query)["result"]
         except URLError:
             return None
         return None if not found else str(found[0]["value"][1])
+
+    def data(self, path: str, **parameters: str) -> Any:
+        """Return what its HTTP API answers.
+
+        Raises:
+            URLError: It does not, or refuses.
+        """
+        context = ssl.create_default_context(cadata=self.ca_pem)
+        url = f"{self.address}/api/v1/{path}?{urlencode(parameters)}"
+        with urlopen(url, context=context) as answer:  # noqa: S310 - https, as built above
+            return json.load(answer)["data"]
 
     def _flags(self) -> list[str]:
         pair = self.authority.issue_cert(HOST)
@@ -95,7 +104,7 @@ class Prometheus:
         pair.cert_chain_pems[0].write_to_path(cert)
         pair.private_key_pem.write_to_path(key)
         config, web = self._folder / "prometheus.yml", self._folder / "web.yml"
-        config.write_text(CONFIG.format(port=self._exporter_port))
+        config.write_text(CONFIG.format(port=self._exporter_port) + self._more)
         web.write_text(WEB_CONFIG.format(cert=cert, key=key))
         return [
             f"--config.file={config}",

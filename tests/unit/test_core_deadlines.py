@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core import lifecycle
 from agentcorps.core.actions import (
+    TTL_EXPIRED,
     DeleteTask,
     Explain,
     Finish,
@@ -203,7 +204,7 @@ def test_a_finished_task_is_deleted_after_its_ttl() -> None:
     """TtlSecondsAfterFinished counts from the end, and without it a Task is kept."""
     state = state_of(finished(ttl_seconds=60))
     assert due(state, after(59.9)) == []
-    assert due(state, after(60)) == [DeleteTask(UID)]
+    assert due(state, after(60)) == [DeleteTask(UID, TTL_EXPIRED)]
     kept = state_of(finished())
     assert due(kept, after(10**8)) == []
     assert next_due(kept) is None
@@ -218,9 +219,9 @@ def test_a_finished_task_follows_its_generation() -> None:
 def test_an_action_without_effect_comes_again() -> None:
     """If nothing is seen of an action for ten seconds it is asked for again, not in between."""
     state = state_of(finished(ttl_seconds=0))
-    assert due(state, NOW) == [DeleteTask(UID)]
+    assert due(state, NOW) == [DeleteTask(UID, TTL_EXPIRED)]
     assert due(state, after(9.9)) == []
-    assert due(state, after(10)) == [DeleteTask(UID)]
+    assert due(state, after(10)) == [DeleteTask(UID, TTL_EXPIRED)]
 
 
 def test_a_task_with_a_write_in_flight_is_left_alone() -> None:

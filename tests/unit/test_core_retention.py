@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentcorps.api.meta import TaskPhase
 from agentcorps.core import lifecycle
-from agentcorps.core.actions import DeleteTask, Finish
+from agentcorps.core.actions import HISTORY_LIMIT, DeleteTask, Finish
 from agentcorps.core.records import Key, Now, TaskRecord
 from agentcorps.core.retention import FEWEST_DELETED, KEPT_SECONDS, overflow, surplus
 from support.strategies import NOW, a_pool, a_seat, a_task, bound, state_of
@@ -172,7 +172,7 @@ def test_what_waits_runs_or_has_a_write_in_flight_is_no_history() -> None:
     state = state_of(a_task(1), bound(a_task(2), a_seat()), ended(3, 100), ended(4, 90))
     state.observe_pool(a_pool(history_limit=0))
     state.assume(state.tasks["task-uid-3"])
-    assert surplus(state, NOW) == [DeleteTask("task-uid-4")]
+    assert surplus(state, NOW) == [DeleteTask("task-uid-4", HISTORY_LIMIT)]
     state.settle("task-uid-3")
     state.observe_pool(a_pool(history_limit=0, resource_version=2, invalid="spec: is missing"))
     assert surplus(state, NOW) == []

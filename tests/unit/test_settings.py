@@ -20,6 +20,7 @@ def test_defaults() -> None:
     settings = read()
     assert settings.watch_namespaces == ()
     assert (settings.gateway_port, settings.probe_port) == (8443, 8080)
+    assert settings.metrics_port == 8444
     assert settings.gateway_url == "https://agentcorps-gateway.agentcorps-system.svc:8443"
     assert (settings.log_level, settings.log_format) == ("INFO", "json")
     assert settings.secrets == "Any"
@@ -40,6 +41,7 @@ def test_everything_can_be_set() -> None:
         AGENTCORPS_WATCH_NAMESPACES=" a, b,a ,",
         AGENTCORPS_GATEWAY_PORT="9443",
         AGENTCORPS_PROBE_PORT="9080",
+        AGENTCORPS_METRICS_PORT="9444",
         AGENTCORPS_GATEWAY_URL="https://gate.example:1/",
         AGENTCORPS_LOG_LEVEL="debug",
         AGENTCORPS_LOG_FORMAT="TEXT",
@@ -56,6 +58,7 @@ def test_everything_can_be_set() -> None:
     assert settings.pod_ip == "10.1.0.7"
     assert settings.watch_namespaces == ("a", "b")
     assert (settings.gateway_port, settings.probe_port) == (9443, 9080)
+    assert settings.metrics_port == 9444
     assert settings.gateway_url == "https://gate.example:1"
     assert (settings.log_level, settings.log_format) == ("DEBUG", "text")
     assert settings.aging_seconds == 7.5
@@ -76,6 +79,7 @@ def test_everything_can_be_set() -> None:
         ("AGENTCORPS_GATEWAY_PORT", "0"),
         ("AGENTCORPS_PROBE_PORT", "http"),
         ("AGENTCORPS_PROBE_PORT", "-1"),
+        ("AGENTCORPS_METRICS_PORT", "off"),
         ("AGENTCORPS_GATEWAY_URL", "http://gate.example"),
         ("AGENTCORPS_GATEWAY_URL", "https://"),
         ("AGENTCORPS_GATEWAY_URL", "https://host:port"),
@@ -121,3 +125,8 @@ def test_where_the_kubeconfig_comes_from() -> None:
 def test_empty_means_absent() -> None:
     """An empty variable is as good as none."""
     assert read(AGENTCORPS_GATEWAY_PORT="", AGENTCORPS_LOG_LEVEL=" ") == read()
+
+
+def test_metrics_can_be_left_out() -> None:
+    """Port 0 serves no metrics."""
+    assert read(AGENTCORPS_METRICS_PORT="0").metrics_port is None

@@ -38,7 +38,7 @@ class CertificateStore:
         namespace: str,
         clock: Clock,
         name: str = "agentcorps-gateway-tls",
-        service: str = "agentcorps-gateway",
+        services: tuple[str, ...] = ("agentcorps-gateway", "agentcorps-metrics"),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Prepare.
@@ -48,15 +48,18 @@ class CertificateStore:
             namespace: Namespace of the Secret and of the gateway's Service.
             clock: Its wall time says when a certificate is due.
             name: Name of the Secret.
-            service: Name of the Service that the certificate is for.
+            services: Names of the Services that the certificate is for.
             sleep: Waits for seconds.
         """
         self._api = api
         self._collection = f"/api/v1/namespaces/{namespace}/secrets"
         self._metadata = {"name": name, "namespace": namespace}
         self._names = (
-            f"{service}.{namespace}.svc",
-            f"{service}.{namespace}.svc.cluster.local",
+            *(
+                f"{service}.{namespace}.svc{domain}"
+                for service in services
+                for domain in ("", ".cluster.local")
+            ),
             "localhost",
             "127.0.0.1",
         )

@@ -16,7 +16,9 @@ from agentcorps.adapters.problems import error_of
 from agentcorps.ports import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    Answered = Callable[[str, int | None], None]
 
     from agentcorps.adapters.clock import ServerClock
     from agentcorps.adapters.credentials import Access, AccessSource
@@ -35,17 +37,27 @@ class ApiConnection:
     Use it as an async context manager, inside the event loop that it will serve.
     """
 
-    def __init__(self, source: AccessSource, clock: ServerClock, *, limit: int = 64) -> None:
+    def __init__(
+        self,
+        source: AccessSource,
+        clock: ServerClock,
+        *,
+        limit: int = 64,
+        answered: Answered | None = None,
+    ) -> None:
         """Prepare a connection; nothing is opened yet.
 
         Args:
             source: Where the API server is, and as whom to talk to it.
             clock: Learns the server's wall clock from its answers.
             limit: Requests at a time; more of them wait for their turn.
+            answered: Told the method (or ``WATCH``) and the status code of each answer; None when
+                there was no answer.
         """
         self._source = source
         self._clock = clock
         self._limit = limit
+        self._answered = answered or _nobody
         self._requests: aiohttp.ClientSession | None = None
         self._watches: aiohttp.ClientSession | None = None
 
@@ -102,7 +114,9 @@ class ApiConnection:
                     method, path, params=params, data=data, headers=headers
                 )
         except _NETWORK_ERRORS as error:
+            self._answered(method, None)
             raise Unavailable(f"{what}: {_describe(error, timeout)}") from error
+        self._answered(method, status)
         if status >= _FAILED:
             raise error_of(what, status, answer_headers, text)
         return _decode(what, text)
@@ -161,7 +175,7 @@ class ApiConnection:
         """
         session = _opened(self._watches)
         access = self._source.access()
-        what = f"WATCH {path}"
+        what, code = f"WATCH {path}", None
         try:
             async with (
                 asyncio.timeout(timeout),
@@ -169,6 +183,8 @@ class ApiConnection:
                     access.base_url + path, params=params, **_transport(access, {"Accept": JSON})
                 ) as answer,
             ):
+                code = answer.status
+                self._answered("WATCH", code)
                 if answer.status >= _FAILED:
                     if answer.status == _UNAUTHORIZED:
                         await self._renewed(access)
@@ -178,7 +194,13 @@ class ApiConnection:
                 finally:
                     _abandon(answer)
         except _NETWORK_ERRORS as error:
+            if code is None:
+                self._answered("WATCH", None)
             raise Unavailable(f"{what}: {_describe(error, timeout)}") from error
+
+
+def _nobody(_method: str, _status: int | None) -> None:
+    """Tell nobody."""
 
 
 async def split_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -105,6 +105,7 @@ class Feed(Generic[R]):
             timing: Clocks and times.
         """
         self._api = api
+        self.kind = kind
         self._what = collection_path(kind, scope.namespace)
         self._listing = Listing(
             api,
@@ -132,10 +133,13 @@ class Feed(Generic[R]):
         """Seconds since the feed last did anything, be it failing; a large age means: stuck."""
         return self._monotonic() - self._progress_at
 
+    def unconfirmed(self) -> float:
+        """Seconds since the API server last confirmed the picture."""
+        return self._monotonic() - self._success_at
+
     def ready(self) -> bool:
         """Whether the picture is complete and was confirmed in the last two minutes."""
-        recent = self._monotonic() - self._success_at < _READY_SECONDS
-        return self.synced.is_set() and recent
+        return self.synced.is_set() and self.unconfirmed() < _READY_SECONDS
 
     async def run(self) -> None:
         """Feed until cancelled."""

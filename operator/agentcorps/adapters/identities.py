@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AUDIENCE = "agentcorps.dev"
 _REVIEWS_AT_A_TIME = 16
-_LONGEST_TOKEN = 8192
+LONGEST_TOKEN = 8192
 _POSITIVE_SECONDS = 600.0
 _UNDATED_SECONDS = 60.0
 _NEGATIVE_SECONDS = 10.0
@@ -59,7 +59,7 @@ class TokenReviews:
 
     def known(self, token: str) -> PodIdentity | None:
         """The pod of a token that was found to be good before, without asking anybody."""
-        answer = self._known(_digest(token))
+        answer = self._known(digest_of(token))
         return None if answer is None else self._living(answer)
 
     async def identify(self, token: str) -> PodIdentity | None:
@@ -69,9 +69,9 @@ class TokenReviews:
             ClusterError: The API server cannot say (Unavailable), or the operator may not ask it
                 (Refused).
         """
-        if len(token) > _LONGEST_TOKEN or not token.isascii() or token.count(".") != _JWT_PARTS - 1:
+        if len(token) > LONGEST_TOKEN or not token.isascii() or token.count(".") != _JWT_PARTS - 1:
             return None
-        digest = _digest(token)
+        digest = digest_of(token)
         known = self._known(digest)
         if known is None:
             async with self._turn:
@@ -122,7 +122,8 @@ class TokenReviews:
         return answer
 
 
-def _digest(token: str) -> bytes:
+def digest_of(token: str) -> bytes:
+    """Return what a token is remembered under."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 

@@ -14,7 +14,7 @@ from agentcorps.core import lifecycle
 from agentcorps.core.actions import Bind, DeleteTask, Explain, Finish, FollowGeneration, Requeue
 from agentcorps.core.defaults import adopt
 from agentcorps.core.why import LACKING
-from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound
+from agentcorps.ports import ClusterError, Kind, Note
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentcorps.core.actions import TaskAction
     from agentcorps.core.records import TaskRecord
     from agentcorps.core.state import State
-    from agentcorps.ports import Clock, Cluster, EventSink, Object
+    from agentcorps.ports import Clock, EventSink, Object
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,6 @@ class TaskApplier:
         state: State,
         writes: TaskWrites,
         deliveries: Deliveries,
-        cluster: Cluster,
         events: EventSink,
         clock: Clock,
         remembered: Remembered,
@@ -49,7 +48,6 @@ class TaskApplier:
         self._state = state
         self._writes = writes
         self._deliveries = deliveries
-        self._cluster = cluster
         self._events = events
         self._clock = clock
         self._remembered = remembered
@@ -70,7 +68,7 @@ class TaskApplier:
             case FollowGeneration():
                 self._chore(action.task_uid, self._follow(action.task_uid))
             case DeleteTask():
-                self._chore(action.task_uid, self._delete(action.task_uid))
+                self._chore(action.task_uid, self._delete(action.task_uid, action.reason))
 
     def works_on(self, uid: str) -> bool:
         """Whether a write or a deletion of this Task is under way."""
@@ -194,23 +192,15 @@ class TaskApplier:
         except (ClusterError, lifecycle.IllegalTransition) as error:
             log.warning("observedGeneration not written", task=str(record.key), why=str(error))
 
-    async def _delete(self, uid: str) -> None:
+    async def _delete(self, uid: str, reason: str) -> None:
         record = self._state.task(uid)
         if record is None:
             return
         try:
             async with self._room:
-                await self._cluster.delete(
-                    Kind.TASK, record.key, uid=uid, resource_version=record.resource_version
-                )
-        except NotFound:
-            self._state.forget_task(uid)
-        except Conflict:
-            await self._writes.refresh(record)
+                await self._writes.delete(record, reason)
         except ClusterError as error:
             log.warning("finished task not deleted", task=str(record.key), why=str(error))
-        else:
-            self._state.forget_task(uid)
 
 
 def _same_attempt(record: TaskRecord, attempt: int) -> None:

@@ -9,7 +9,7 @@ from agentcorps.core.autoscaling.decision import decide
 from agentcorps.core.autoscaling.history import begin
 from agentcorps.core.autoscaling.load import load_of
 from agentcorps.core.scaling_status import FAILED_GET_METRIC, Scaled, changed, failures
-from agentcorps.ports import Kind, Note
+from agentcorps.ports import UNMETERED, Kind, Note
 
 if TYPE_CHECKING:
     from agentcorps.control.basis import Basis
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentcorps.core.autoscaling.decision import Decision
     from agentcorps.core.autoscaling.history import History
     from agentcorps.core.records import Key, Now, PoolRecord
-    from agentcorps.ports import EventSink
+    from agentcorps.ports import EventSink, Meter
 
 
 class AutoscalePools:
@@ -26,7 +26,10 @@ class AutoscalePools:
     `scale_agents` brings the agents to the target, `monitor_agents` tells it in the status.
     """
 
-    def __init__(self, basis: Basis, events: EventSink, kicks: Kicks) -> None:
+    def __init__(
+        self, basis: Basis, events: EventSink, kicks: Kicks, meter: Meter = UNMETERED
+    ) -> None:
+        self._meter = meter
         self._state, self._remembered, self._clock = basis
         self._events = events
         self._kicks = kicks
@@ -76,6 +79,7 @@ class AutoscalePools:
         if decision.target != before:
             changes = changed(changes, before, decision, now.wall)
             self._announce(pool, before, decision)
+            self._meter.pool_scaled(pool.key, before, decision.target, decision.reason)
         self._tell_failures(pool, None if known is None else known.decision, decision)
         self._remembered.scaled[pool.uid] = Scaled(decision, changes)
         if known is None or known.decision.target != decision.target:

@@ -32,6 +32,7 @@ from agentcorps.ports import ClusterError, Conflict, Kind, Note, NotFound, Refus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agentcorps.control.losses import Losses
     from agentcorps.control.remembered import Remembered
     from agentcorps.control.troubles import Troubles
     from agentcorps.core.actions import AgentAction, StatusAction
@@ -62,6 +63,7 @@ class FleetApplier:
         remembered: Remembered,
         clock: Clock,
         gateway: Callable[[], GatewayAddress],
+        losses: Losses,
     ) -> None:
         """``gateway`` tells new pods where to call; its authority may change over time."""
         self._state = state
@@ -70,6 +72,7 @@ class FleetApplier:
         self._remembered = remembered
         self._clock = clock
         self._gateway = gateway
+        self._losses = losses
         self._creations = Creations(cluster, clock)
         self._room = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
         self._room_for_statuses = asyncio.Semaphore(MAX_CONCURRENT_STATUSES)
@@ -126,6 +129,7 @@ class FleetApplier:
             return
         self._remembered.written(action.agent, statuses.counted(before.status, action.status))
         if after.quarantined and not before.quarantined:
+            self._losses.quarantined(after)
             why = find(after.status, ConditionType.HEALTHY)
             told = f"{why.get('reason')}: {why.get('message')}"
             self._events.emit(
@@ -264,6 +268,7 @@ class FleetApplier:
         pod = self._state.pods.get(action.pod)
         await self._cluster.delete(Kind.POD, action.pod, uid=action.uid)
         if pod is not None:
+            self._losses.given_up(pod, action.reason)
             agent = Key(pod.key.namespace, pod.agent_name)
             told = action.message
             if not pod.disruption:  # what ended it says nothing against the next one

@@ -33,6 +33,7 @@ class Loop:
         *,
         tick: float,
         rest: float = 0.0,
+        ran: Callable[[float, bool], None] | None = None,
     ) -> None:
         """Prepare a loop.
 
@@ -42,11 +43,13 @@ class Loop:
             tick: Longest time between two runs, in seconds.
             rest: Shortest time between two runs, in seconds; a step that looks at everything and is
                 kicked by every task must not run for each.
+            ran: Told, after each step, the seconds that it took and whether it went well.
         """
         self.name = name
         self._step = step
         self._tick = tick
         self._rest = rest
+        self._ran = ran
         self._kicked = asyncio.Event()
         self._failures = 0
         self._began: float | None = None
@@ -77,7 +80,9 @@ class Loop:
 
     async def _run_once(self) -> float:
         """One step; returns the seconds to wait for a kick."""
-        self._began = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop()
+        self._began = began = clock.time()
+        went_well = False
         try:
             wanted = await self._step()
         except Exception:
@@ -85,8 +90,12 @@ class Loop:
             pause = min(LAST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** (self._failures - 1))
             log.exception("loop step failed", loop=self.name, retry_in_seconds=pause)
             return pause
+        else:
+            went_well = True
         finally:
             self._began = None
+            if self._ran is not None:
+                self._ran(clock.time() - began, went_well)
         self._failures = 0
         return (
             self._tick if wanted is None else max(SHORTEST_PAUSE_SECONDS, min(self._tick, wanted))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from agentcorps.control.deliveries import Deliveries
     from agentcorps.control.kicks import Kicks
+    from agentcorps.control.losses import Losses
     from agentcorps.control.unreadable import Unreadable
     from agentcorps.core.quota_record import QuotaRecord
     from agentcorps.core.records import AgentRecord, PodRecord, PoolRecord, TaskRecord
@@ -36,6 +37,7 @@ class Observer:
         kicks: Kicks,
         unreadable: Unreadable,
         pod_gone: Callable[[str], None],
+        losses: Losses,
     ) -> None:
         """``pod_gone`` is told the UID of each pod that is gone (its identity is forgotten)."""
         self._state = state
@@ -44,6 +46,7 @@ class Observer:
         self._kicks = kicks
         self.unreadable = unreadable
         self._pod_gone = pod_gone
+        self._losses = losses
 
     def task_event(self, event: str, record: TaskRecord) -> None:
         """One watch event of a Task."""
@@ -183,6 +186,7 @@ class Observer:
 
     def _pod_left(self, pod: PodRecord) -> None:
         self._pod_gone(pod.uid)
+        self._losses.gone(pod)
         agent = Key(pod.key.namespace, pod.agent_name)
         session = self._state.sessions.get(agent)
         if session is not None and session.pod_uid == pod.uid:

@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
+from agentcorps.api.meta import TaskPhase
 from agentcorps.control.drafts import Draft, NotApplied
 from agentcorps.core import wire
 from agentcorps.core.lifecycle import IllegalTransition
-from agentcorps.ports import ClusterError, Conflict, Kind, NotFound, Object, Refused, Unavailable
+from agentcorps.ports import (
+    UNMETERED,
+    ClusterError,
+    Conflict,
+    Kind,
+    NotFound,
+    Object,
+    Refused,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
     from agentcorps.control.unreadable import Unreadable
     from agentcorps.core.records import TaskRecord
     from agentcorps.core.state import State
-    from agentcorps.ports import Clock, Cluster
+    from agentcorps.ports import Clock, Cluster, Meter
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +65,7 @@ class TaskWrites:
         unreadable: Unreadable,
         kick: Callable[[], None],
         *,
-        concurrency: int = MAX_CONCURRENT_WRITES,
+        meter: Meter = UNMETERED,
     ) -> None:
         """``kick`` is called after each write, whatever came of it."""
         self._state = state
@@ -64,7 +74,8 @@ class TaskWrites:
         self._payloads = payloads
         self._unreadable = unreadable
         self._kick = kick
-        self._room = asyncio.Semaphore(concurrency)
+        self._meter = meter
+        self._room = asyncio.Semaphore(MAX_CONCURRENT_WRITES)
         self._flights: dict[str, asyncio.Task[_Written]] = {}
 
     def begin(
@@ -152,6 +163,25 @@ class TaskWrites:
             await self._cluster.replace_status(Kind.TASK, record.key, version, status), record.uid
         )
 
+    async def delete(self, record: TaskRecord, reason: str) -> None:
+        """Delete a finished Task that is still as it was when this was decided.
+
+        Raises:
+            ClusterError: the API server refused or did not answer.
+        """
+        version = record.resource_version
+        try:
+            await self._cluster.delete(
+                Kind.TASK, record.key, uid=record.uid, resource_version=version
+            )
+        except NotFound:
+            self._state.forget_task(record.uid)
+        except Conflict:
+            await self.refresh(record)
+        else:
+            self._state.forget_task(record.uid)
+            self._meter.task_deleted(record, reason)
+
     async def drain(self) -> None:
         """Wait until no write is in flight (for an orderly stop)."""
         while self._flights:
@@ -192,17 +222,28 @@ class TaskWrites:
             log.error("task write failed", task=str(task.key), uid=task.uid, exc_info=error)
 
     async def _commit(self, before: TaskRecord, draft: Draft, prepare: Prepare | None) -> _Written:
+        began = self._clock.now().monotonic
+        lasted = began - self._since(before, began)
         try:
             if prepare is not None:
                 draft = await prepare(before, draft.record)
             async with self._room:
                 stored = await self._send(before, draft)
             self._observe(stored, before.uid)
+            took = self._clock.now().monotonic - began
+            self._meter.task_written(before, draft.record, lasted, took)
             return _Written(draft.record, stored)
         finally:
             self._state.settle(before.uid)
             del self._flights[before.uid]
             self._kick()
+
+    def _since(self, record: TaskRecord, now: float) -> float:
+        """Monotonic time since which a Task waits or runs."""
+        timers = self._state.timers
+        ask = timers.waits_since if record.phase is TaskPhase.QUEUED else timers.phase_began
+        since = ask(record.uid)
+        return now if since is None else since
 
     async def _send(self, before: TaskRecord, draft: Draft) -> Object:
         status = wire.task_status(draft.record, result=draft.result)
@@ -238,6 +279,8 @@ class TaskWrites:
         stored = await self._read_until_answered(before)
         if stored is not None and _bears(wire.task_record(stored), after):
             return stored
+        if isinstance(error, Conflict) and after.attempt > before.attempt:
+            self._meter.bind_conflict()
         raise NotApplied(str(error)) from error
 
     async def _read_until_answered(self, record: TaskRecord) -> Object | None:

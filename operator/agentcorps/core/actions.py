@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentcorps.api.meta import TaskPhase
     from agentcorps.core.records import Key
+
+TTL_EXPIRED: Final = "TtlExpired"
+HISTORY_LIMIT: Final = "HistoryLimit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,12 @@ class FollowGeneration:
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """Remove a finished Task: its ttlSecondsAfterFinished has passed, or its pool has too many."""
+    """Remove a finished Task."""
 
     task_uid: str
+    reason: str
+    """Its ttlSecondsAfterFinished has passed (`TTL_EXPIRED`), or its pool has too many
+    (`HISTORY_LIMIT`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from agentcorps.api.meta import TaskPhase, TaskReason
 from agentcorps.api.names import clip_message
-from agentcorps.core.actions import DeleteTask, Explain, Finish, FollowGeneration, Requeue
+from agentcorps.core.actions import (
+    TTL_EXPIRED,
+    DeleteTask,
+    Explain,
+    Finish,
+    FollowGeneration,
+    Requeue,
+)
 from agentcorps.core.lifecycle import not_before, refusal
 from agentcorps.core.staffing import Staffing, staffing
 from agentcorps.core.why import Candidate, candidates_from_state, explain, waiting_reason
@@ -93,7 +100,7 @@ class _Look:
             return None, None
         left = record.finished_at + record.ttl_seconds - self._now.wall
         if left <= 0:
-            return DeleteTask(record.uid), self._repeat
+            return DeleteTask(record.uid, TTL_EXPIRED), self._repeat
         return None, self._now.monotonic + left
 
     def _running(self, record: TaskRecord) -> tuple[TaskAction | None, float | None]:

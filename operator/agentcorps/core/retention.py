@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from agentcorps.api.meta import TaskPhase, TaskReason
-from agentcorps.core.actions import DeleteTask, Finish
+from agentcorps.core.actions import HISTORY_LIMIT, DeleteTask, Finish
 from agentcorps.core.lifecycle import refusal
 from agentcorps.core.records import Target
 
@@ -49,7 +49,7 @@ def overflow(state: State) -> list[Finish]:
 def surplus(state: State, now: Now) -> list[DeleteTask]:
     """Decide which finished Tasks are deleted now, so that the history comes near its limit."""
     return [
-        DeleteTask(uid)
+        DeleteTask(uid, HISTORY_LIMIT)
         for key, pool in state.pools.items()
         if not pool.invalid
         for uid in state.ledger.oldest(key, _batch(state.ledger.finished(key), pool.history_limit))

@@ -63,6 +63,7 @@ class State:
         self._index = TaskIndex(self._boards)
         self.ledger = self._index.ledger
         """How many tasks each pool holds, assumed ones included."""
+        self.task_counts = self._index.counts
         self.rests = self._index.rests
         self._serving = Serving(
             self._agents.by_key, self._pods.by_key, self._index.bound_to, self._boards, self.news

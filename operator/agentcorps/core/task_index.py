@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentcorps.api.meta import TaskPhase
@@ -12,7 +13,7 @@ from agentcorps.core.lifecycle import not_before, refusal
 from agentcorps.core.rests import Rests
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from agentcorps.core.boards import Boards
     from agentcorps.core.records import Key, TaskRecord
@@ -34,6 +35,8 @@ class TaskIndex:
         """Tasks that wait for something outside. What is noted here counts when they are placed."""
         self._placed: dict[str, _Placed] = {}
         self._counts: dict[tuple[Key, TaskPhase], int] = {}
+        self.counts: Mapping[tuple[Key, TaskPhase], int] = MappingProxyType(self._counts)
+        """Number of tasks by pool and phase, where there are any."""
         self._needs: dict[Key, Counter[frozenset[str]]] = {}
         """By pool: what its Queued tasks require."""
         self._bound: dict[Key, dict[str, TaskRecord]] = {}
@@ -56,7 +59,7 @@ class TaskIndex:
         return (record for bound in self._bound.values() for record in bound.values())
 
     def count(self, pool: Key, phase: TaskPhase) -> int:
-        """Number of a pool's tasks in a phase (Queued or Running)."""
+        """Number of a pool's tasks in a phase."""
         return self._counts.get((pool, phase), 0)
 
     def fitting(self, pool: Key, capabilities: frozenset[str]) -> int:
@@ -91,10 +94,10 @@ class TaskIndex:
             self._boards.add_task(record)
 
     def _add(self, record: TaskRecord, *, in_flight: bool) -> _Placed:
-        if record.terminal:
-            return _Placed(record, waiting=False)
         counted = (record.pool_key, record.phase)
         self._counts[counted] = self._counts.get(counted, 0) + 1
+        if record.terminal:
+            return _Placed(record, waiting=False)
         if record.phase is TaskPhase.RUNNING:
             self._bound.setdefault(record.agent, {})[record.uid] = record
             return _Placed(record, waiting=False)
@@ -110,12 +113,12 @@ class TaskIndex:
 
     def _remove(self, placed: _Placed) -> None:
         record = placed.record
-        if record.terminal:
-            return
         counted = (record.pool_key, record.phase)
         self._counts[counted] -= 1
         if not self._counts[counted]:
             del self._counts[counted]
+        if record.terminal:
+            return
         if record.phase is TaskPhase.RUNNING:
             bound = self._bound[record.agent]
             del bound[record.uid]

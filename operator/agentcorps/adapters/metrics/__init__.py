@@ -1,0 +1,1 @@
+"""What Prometheus may scrape: what there is (gauges), and what happened (counters, histograms)."""
