@@ -1,7 +1,7 @@
 """Who may speak to the gateway, and what an agent's pod can do to the cluster."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -26,6 +26,22 @@ for headers in ({}, {"Authorization": f"Bearer {token}"}):
         answers.append(error.code)
 mounted = os.path.exists("/var/run/secrets/kubernetes.io")
 print(json.dumps({"answers": answers, "mounted": mounted}))
+"""
+
+METRICS = "https://agentcorps-metrics.agentcorps-system.svc:8444/metrics"
+SCRAPE = """
+import json, os, ssl, sys, urllib.error, urllib.request
+context = ssl.create_default_context(cadata=os.environ["AGENTCORPS_CA"])
+answers = []
+for token in json.load(sys.stdin):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(URL, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            answers.append([answer.status, answer.read().decode()])
+    except urllib.error.HTTPError as error:
+        answers.append([error.code, error.read().decode()])
+print(json.dumps(answers))
 """
 
 
@@ -150,3 +166,28 @@ def test_agent_has_no_rights_at_the_api_server(pair: Crew, path: str) -> None:
     said = json.loads(pair.kubectl.run("exec", "crew-0", "--", "python3", "-c", program).stdout)
     assert not said["mounted"]
     assert set(said["answers"]) <= {401, 403}
+
+
+@pytest.fixture
+def reader(pair: Crew) -> Iterator[str]:
+    """Return a token of an account that the chart's role for metrics is bound to."""
+    assert pair.kubectl.run("create", "serviceaccount", "reader").ok
+    binding, role = f"reader-{pair.namespace}", "agentcorps-metrics-reader"
+    options = (f"--clusterrole={role}", f"--serviceaccount={pair.namespace}:reader")
+    bound = pair.kubectl.run("create", "clusterrolebinding", binding, *options)
+    assert bound.ok, bound.stderr
+    yield pair.kubectl.run("create", "token", "reader").stdout.strip()
+    pair.kubectl.run("delete", "clusterrolebinding", binding)
+
+
+def test_metrics_are_for_those_who_may_read_them(pair: Crew, reader: str) -> None:
+    """Nobody: 401; an account without the role: 403; with it all, by the Service's own name."""
+    stranger = pair.kubectl.run("create", "token", "default").stdout.strip()
+    own = pod_token(pair.kubectl, "crew-0")
+    tokens = json.dumps(["", own, stranger, reader])
+    program = f"URL = {METRICS!r}\n{SCRAPE}"
+    said = pair.kubectl.run("exec", "-i", "crew-0", "--", "python3", "-c", program, stdin=tokens)
+    answers = said.json()
+    assert [status for status, _ in answers] == [401, 401, 403, 200]
+    assert "\nagentcorps_leader " in answers[-1][1]
+    assert not [text for _, text in answers[:-1] if "agentcorps_leader" in text]

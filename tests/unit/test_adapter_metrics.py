@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentcorps.adapters.metrics.definitions import DEFINITIONS, LABELS
+from agentcorps.adapters.metrics.definitions import DEFINITIONS, LABELS, LIMITED
 from agentcorps.adapters.metrics.exposition import MetricsPage
 from agentcorps.adapters.metrics.meter import FEWEST_SWEPT, PrometheusMeter
 from agentcorps.api.meta import AgentPhase, TaskPhase
@@ -90,7 +90,7 @@ async def test_the_page_tells_what_there_is(stand: Stand) -> None:
     assert found.value("agentcorps_pool_granted_replicas", **crew) == 2
     limits = found.values("agentcorps_pool_limited", **crew)
     assert {reason for reason, on in limits.items() if on} == {("Quota",)}
-    assert len(limits) == 5
+    assert {reason for (reason,) in limits} == LIMITED.words
     assert found.values("agentcorps_watch_age_seconds") == {("Task",): 7, ("Pod",): 2}
     assert found.value("agentcorps_leader") == 1
 
