@@ -10,6 +10,8 @@ export CLUSTER ?=
 PYTHON ?= python3
 export PYTHON
 KWOK_NODES ?= 10
+# More options for helm, for example: make install INSTALL_ARGS='--set replicas=1'
+INSTALL_ARGS ?=
 # More options for pytest, for example: make unit PYTEST_ARGS='-k matching -x'
 PYTEST_ARGS ?=
 
@@ -109,7 +111,9 @@ validate-simulation: venv tools ## What `agentcorps simulate` predicts, held aga
 faults: venv tools ## Signals, a proxy that fails and lies, API server and etcd going away
 	@$(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
+# What does not start is waited for in tests, so the operator has less patience there.
 .PHONY: e2e
+e2e: INSTALL_ARGS := --set unschedulableSeconds=8 --set minRuntimeSeconds=2 $(INSTALL_ARGS)
 e2e: install ## Tests on real pods in the cluster of cluster-up
 	@eval "$$($(CLUSTER_TOOL) env)"; $(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
@@ -164,7 +168,7 @@ images: venv ## Build the images and load them into the cluster
 install: venv ## Start the cluster, build the images, install or upgrade the operator
 	@$(MAKE) cluster-up
 	@$(MAKE) images
-	@hack/install.sh $(VERSION)
+	@hack/install.sh $(VERSION) $(INSTALL_ARGS)
 
 .PHONY: uninstall
 uninstall: ## Remove the operator, its custom resources and the CRDs

@@ -71,11 +71,21 @@ def new_namespace(cluster: Kubectl) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="module")
-def crew(cluster: Kubectl, new_namespace: Callable[[], str]) -> Crew:
+def new_crew(cluster: Kubectl, new_namespace: Callable[[], str]) -> Callable[[], Crew]:
+    """Return a function that makes a namespace with the program of the test agent in it."""
+
+    def make() -> Crew:
+        crew = Crew(cluster.within(new_namespace()), AGENT_IMAGE)
+        crew.prepare()
+        return crew
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def crew(new_crew: Callable[[], Crew]) -> Crew:
     """Return the module's own namespace, with the program of the test agent in it."""
-    crew = Crew(cluster.within(new_namespace()), AGENT_IMAGE)
-    crew.prepare()
-    return crew
+    return new_crew()
 
 
 @pytest.fixture(scope="module")

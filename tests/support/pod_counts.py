@@ -68,6 +68,10 @@ class PodCounts:
             highest = max(highest, total)
         return highest
 
+    def made(self, pool: str) -> int:
+        """How many pods a pool ever had."""
+        return sum(change.by > 0 for change in self.changes() if change.pool == pool)
+
     def still(self, seconds: float) -> bool:
         """Tell whether nothing came or went for so long."""
         return not any(self.changes(time.monotonic() - seconds))
