@@ -101,7 +101,7 @@ perf-decisions: venv ## CPU time of assignment decisions alone, against tests/pe
 	@$(BIN)/pytest -s tests/perf/test_decisions.py $(PYTEST_ARGS)
 
 .PHONY: validate-simulation
-validate-simulation: venv tools ## What `agentcorps simulate` predicts, held against a real operator (four minutes)
+validate-simulation: venv tools ## What `agentcorps simulate` predicts, held against a real operator (eight minutes)
 	@$(BIN)/pytest -s tests/perf/test_simulation.py $(PYTEST_ARGS)
 
 # FAULTS=all takes the design's sizes: a crash at every write, ten minutes without an API server,

@@ -14,6 +14,7 @@ from perf.bench.flips import flips, jain, water_fill
 from perf.bench.policies import w4, w5
 from perf.bench.policy_report import draw_policies, policy_table
 from perf.bench.rivals import Hpa, Kpa
+from perf.bench.traces import TRACES, figures, predicted
 
 
 def target(decider: Decider, at: float, queued: int = 0, ready: int = 0, running: int = 0) -> int:
@@ -146,3 +147,16 @@ def test_policies_are_told_as_a_table_and_a_plot(tmp_path: Path) -> None:
     assert [path.name for path in draw_policies(tmp_path, arms)] == ["policies.svg"]
     assert policy_table({}) == ""
     assert draw_policies(tmp_path, {}) == []
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_trace_tells_simulators_apart(name: str) -> None:
+    """One that ignores what a trace is about predicts figures that are off by more than a tenth.
+
+    So the comparison with a real operator cannot pass whatever the simulator does; and it is of
+    waits that are there.
+    """
+    trace = TRACES[name]
+    right, wrong = (predicted(one, trace.pods, 4.0, 2.0) for one in (trace.loads, trace.wrong))
+    assert min(figures(right).waits.values()) > 5
+    assert figures(right).far(figures(wrong)) > 0.1
