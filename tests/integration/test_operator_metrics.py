@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -26,6 +27,8 @@ Json = dict[str, Any]
 CANARY = "canary-9e17"
 SECONDS = 180
 READER, STRANGER = "prometheus", "stranger"
+ALERTS = ROOT / "helm/agentcorps/alerts.yaml"
+DRY = ("--dry-run=server",)
 JOB = """
   - job_name: agentcorps
     scheme: https
@@ -45,12 +48,21 @@ def operator(kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[Opera
         yield process
 
 
-def rules_of_chart() -> Json:
-    """Return the rules of the ClusterRole that the chart makes for readers."""
-    text = (ROOT / "helm/agentcorps/templates/metrics.yaml").read_text()
-    (role,) = [part for part in text.split("\n---\n") if "\nkind: ClusterRole\n" in f"\n{part}"]
-    rules = yaml.safe_load(role[role.index("rules:") : role.index("{{- with .Values")])
-    return dict(rules)
+def render(kubectl: Kubectl, *options: str) -> dict[str, Json]:
+    """Return what the chart makes of the metrics, by kind; the operator's ClusterRole apart."""
+    helm = str(Path(kubectl.binary).with_name("helm"))
+    command = [helm, "template", "agentcorps", str(ROOT / "helm/agentcorps"), "--namespace=system"]
+    done = subprocess.run(
+        [*command, "--kube-version=v1.36.0", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    made = [one for one in yaml.safe_load_all(done.stdout) if one]
+    others = {"agentcorps-operator", "agentcorps-gateway", "agentcorps-operator-payloads"}
+    return {
+        one["kind"]: one
+        for one in made
+        if one["metadata"]["name"] not in others or one["kind"] == "ServiceMonitor"
+    }
 
 
 def give_rights(kubectl: Kubectl, namespace: str) -> None:
@@ -68,7 +80,8 @@ def give_rights(kubectl: Kubectl, namespace: str) -> None:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": READER, "namespace": namespace}],
     }
-    created = kubectl.send("create", *accounts, role | rules_of_chart(), binding)
+    rules = {"rules": render(kubectl)["ClusterRole"]["rules"]}
+    created = kubectl.send("create", *accounts, role | rules, binding)
     assert created.ok, created.stderr
 
 
@@ -123,6 +136,32 @@ def phases(kubectl: Kubectl, kind: str) -> Counter[str]:
     """Return how many objects of a kind are in which phase."""
     found = kubectl.get(kind)["items"]
     return Counter(one.get("status", {}).get("phase", "Pending") for one in found)
+
+
+def test_the_chart_brings_what_prometheus_needs(kubectl: Kubectl) -> None:
+    """Service and role by default, monitor and alerts on demand, and none of it where it is off."""
+    plain = render(kubectl)
+    assert not {"ServiceMonitor", "PrometheusRule"} & plain.keys()
+    toggles = "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true"
+    account = "metrics.readers[0].name=prometheus,metrics.readers[0].namespace=monitoring"
+    made = render(kubectl, "--set", toggles, "--set", account, "--set", "metrics.port=9444")
+    binding = made["ClusterRoleBinding"]
+    sent = kubectl.within(None).send("create", made["ClusterRole"], binding, options=DRY)
+    assert sent.ok, sent.stderr
+    assert binding["roleRef"]["name"] == made["ClusterRole"]["metadata"]["name"]
+    assert binding["subjects"][0] == {
+        "kind": "ServiceAccount",
+        "name": "prometheus",
+        "namespace": "monitoring",
+    }
+    (port,) = made["Service"]["spec"]["ports"]
+    assert (port["name"], port["port"]) == ("metrics", 9444)
+    (endpoint,) = made["ServiceMonitor"]["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint["scheme"]) == ("metrics", "https")
+    assert endpoint["tlsConfig"]["serverName"] == "agentcorps-metrics.system.svc"
+    assert made["PrometheusRule"]["spec"] == yaml.safe_load(ALERTS.read_text())
+    off = render(kubectl, "--set", f"{toggles},metrics.enabled=false")
+    assert not {"Service", "ServiceMonitor", "PrometheusRule"} & off.keys()
 
 
 def test_only_who_may_reads_them(
@@ -223,8 +262,7 @@ def test_a_real_prometheus_scrapes_it_and_its_alerts_work(
     ca, token = tmp_path / "ca.crt", tmp_path / "token"
     ca.write_text(authority(kubectl))
     token.write_text(token_of(kubectl, READER))
-    rules = ROOT / "helm/agentcorps/alerts.yaml"
-    job = JOB.format(ca=ca, token=token, port=operator.metrics_port, rules=rules)
+    job = JOB.format(ca=ca, token=token, port=operator.metrics_port, rules=ALERTS)
     folder = tmp_path / "prometheus"
     folder.mkdir()
     with Prometheus(folder, job) as prometheus:
