@@ -110,6 +110,20 @@ async def test_a_full_queue_drops_and_counts(kubeconfig: Path, namespace: str) -
     assert events.dropped == 3
 
 
+async def test_warnings_overtake_what_else_waits(kubeconfig: Path, namespace: str) -> None:
+    """What went wrong is written first, and has its place where the queue is full of others."""
+    async with connected(kubeconfig) as api:
+        events = sink(api, capacity=2)
+        for number in range(3):
+            events.emit(note(namespace, message=str(number)))
+        events.emit(note(namespace, message="wrong", warning=True))
+        async with running(asyncio.create_task(events.run())):
+            found = await written(api, namespace, 3)
+    told = sorted(found, key=lambda event: int(event["metadata"]["resourceVersion"]))
+    assert [event["note"] for event in told] == ["wrong", "0", "1"]
+    assert events.dropped == 1
+
+
 async def test_a_refused_event_stops_nothing(kubeconfig: Path, namespace: str) -> None:
     """An Event that the API server does not take is dropped and counted; the next is written."""
     async with proxied(kubeconfig) as (api, proxy):

@@ -25,7 +25,11 @@ _LOG = structlog.get_logger()
 
 
 class KubeEvents:
-    """Writes Events one at a time and not too fast; a full queue drops new ones and counts them."""
+    """Writes Events one at a time and not too fast; a full queue drops new ones and counts them.
+
+    Warnings go first: when hundreds of agents come and go, nobody is to wait for minutes to read
+    what went wrong.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class KubeEvents:
             api: Connection to the API server.
             instance: Name of this process, as ``reportingInstance``.
             clock: Tells when a note was emitted.
-            capacity: Notes that may wait.
+            capacity: Warnings that may wait, and other notes.
             per_second: Most Events written in a second.
             sleep: Waits for seconds.
         """
@@ -53,24 +57,26 @@ class KubeEvents:
         self._capacity = capacity
         self._pause = 1.0 / per_second
         self._sleep = sleep
-        self._waiting: deque[Object] = deque()
+        self._warnings: deque[Object] = deque()
+        self._others: deque[Object] = deque()
         self._arrived = asyncio.Event()
         self.dropped = 0
 
     def emit(self, note: Note) -> None:
         """Publish a note soon."""
-        if len(self._waiting) >= self._capacity:
+        lane = self._warnings if note.warning else self._others
+        if len(lane) >= self._capacity:
             self.dropped += 1
             return
-        self._waiting.append(self._event(note))
+        lane.append(self._event(note))
         self._arrived.set()
 
     async def run(self) -> None:
         """Write what is emitted, until cancelled. An Event that cannot be written is dropped."""
         while True:
             await self._arrived.wait()
-            while self._waiting:
-                await self._sleep(max(self._pause, await self._write(self._waiting.popleft())))
+            while lane := self._warnings or self._others:
+                await self._sleep(max(self._pause, await self._write(lane.popleft())))
             self._arrived.clear()
 
     async def _write(self, event: Object) -> float:
