@@ -17,6 +17,17 @@ _ISSUER = "https://kubernetes.default.svc.cluster.local"
 _LOOPBACK = "127.0.0.1"
 
 
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nothing listens now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind((_LOOPBACK, 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
 @dataclass(frozen=True)
 class Endpoints:
     """Where a control plane listens.
@@ -38,13 +49,7 @@ class Endpoints:
     @classmethod
     def on_loopback(cls) -> "Endpoints":
         """Return endpoints on ports of the loopback address that are free now."""
-        sockets = [socket.socket() for _ in range(3)]
-        for one in sockets:
-            one.bind((_LOOPBACK, 0))
-        ports = [one.getsockname()[1] for one in sockets]
-        for one in sockets:
-            one.close()
-        return cls(_LOOPBACK, "10.96.0.0/16", *ports)
+        return cls(_LOOPBACK, "10.96.0.0/16", *free_ports(3))
 
     @property
     def server(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import console, tools
-from cluster.controlplane import await_daemon, kubectl, start_scheduler
+from cluster.controlplane import await_daemon, free_ports, kubectl, start_scheduler
 from cluster.errors import ClusterError
 from cluster.home import Home
 from cluster.layout import Layout, State
@@ -60,6 +60,8 @@ def _start_daemons(layout: Layout, state: State) -> None:
                     layout.program("kwok"),
                     f"--kubeconfig={layout.kubeconfig}",
                     f"--config={_STAGES}",
+                    # A fixed one would be taken by the kwok of another cluster of this machine.
+                    f"--node-port={free_ports(1)[0]}",
                     f"--manage-nodes-with-label-selector={_LABEL}",
                     "--node-lease-duration-seconds=40",
                 ],
