@@ -104,8 +104,13 @@ class Contest:
         )
 
     def is_over(self) -> bool:
-        """Tell whether all have what they should, and nothing has moved for a while."""
-        return self.settled() and self._counts.still(STILL_SECONDS)
+        """Tell whether all have what they should, and nothing has moved for a while.
+
+        No place is free, either: a pod that is still to be made would come after the next flip, and
+        pass for a change of direction.
+        """
+        full = self._counts.now().total() == self._size
+        return full and self.settled() and self._counts.still(STILL_SECONDS)
 
     def judge(self, flipped: float, until: float) -> Verdict:
         """Judge the time after a flip."""
