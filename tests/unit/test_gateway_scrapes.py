@@ -82,10 +82,14 @@ async def test_when_the_api_server_cannot_say_503(client: Client) -> None:
 
 
 async def test_guesses_are_bounded(client: Client) -> None:
-    """Too many bad tokens of one address: 429, before the API server is asked again."""
-    for _ in range(int(BAD_TOKENS_AT_ONCE)):
-        assert (await get(client, "Bearer nobody"))[0] == 401
-    assert (await get(client, "Bearer nobody"))[0] == 429
+    """Too many bad tokens of one address: 429, before the API server is asked again.
+
+    A few more than those at once pass while time does.
+    """
+    allowed = int(BAD_TOKENS_AT_ONCE)
+    answers = [(await get(client, "Bearer nobody"))[0] for _ in range(2 * allowed)]
+    assert set(answers[:allowed]) == {401}
+    assert 429 in answers[allowed:]
 
 
 async def test_nothing_else_is_served(client: Client) -> None:
