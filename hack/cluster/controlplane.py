@@ -1,7 +1,6 @@
 """etcd, kube-apiserver, kube-controller-manager and kube-scheduler."""
 
 import ipaddress
-import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +10,11 @@ from cluster import console
 from cluster.errors import ClusterError
 from cluster.layout import Layout
 from cluster.pki import Pair
+from cluster.ports import free_ports
 from cluster.process import Daemon, Launcher
 
 _ISSUER = "https://kubernetes.default.svc.cluster.local"
 _LOOPBACK = "127.0.0.1"
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nothing listens now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind((_LOOPBACK, 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 @dataclass(frozen=True)

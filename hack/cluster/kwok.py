@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cluster import console, tools
-from cluster.controlplane import await_daemon, free_ports, kubectl, start_scheduler
+from cluster.controlplane import await_daemon, kubectl, start_scheduler
 from cluster.errors import ClusterError
 from cluster.home import Home
 from cluster.layout import Layout, State
+from cluster.ports import free_port
 
 _STAGES = Path(__file__).parent / "kwok-stages.yaml"
 _LABEL = "type=kwok"
@@ -61,7 +62,7 @@ def _start_daemons(layout: Layout, state: State) -> None:
                     f"--kubeconfig={layout.kubeconfig}",
                     f"--config={_STAGES}",
                     # A fixed one would be taken by the kwok of another cluster of this machine.
-                    f"--node-port={free_ports(1)[0]}",
+                    f"--node-port={free_port()}",
                     f"--manage-nodes-with-label-selector={_LABEL}",
                     "--node-lease-duration-seconds=40",
                 ],

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import trustme
 
+from cluster.ports import free_port
 from support import objects
 from support.bearer_proxy import ENDLESS, GOOD, MOVED, SLOW, BearerProxy
 from support.cli import Cli
 from support.exporter import METRIC
 from support.external_metrics import ExternalMetrics, Series
 from support.kubectl import Kubectl
-from support.operator_process import PATIENT, OperatorProcess, free_port
+from support.operator_process import PATIENT, OperatorProcess
 from support.poll import until
 from support.prometheus import HOST, Prometheus
 

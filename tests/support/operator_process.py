@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Self
 
+from cluster.ports import free_ports
 from support.poll import until
 
 PATIENT = {
@@ -23,14 +23,6 @@ PATIENT = {
 
 START_SECONDS = 180
 """A guard: a busy machine may need a minute."""
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class OperatorProcess:
@@ -56,9 +48,7 @@ class OperatorProcess:
             gateway_url: What agents are told; its own gateway by default.
             environ: More variables.
         """
-        self.gateway_port = free_port()
-        self.probe_port = free_port()
-        self.metrics_port = free_port()
+        self.gateway_port, self.probe_port, self.metrics_port = free_ports(3)
         self.gateway_url = gateway_url or f"https://localhost:{self.gateway_port}"
         self.log = log
         self._environ = os.environ | {
@@ -152,6 +142,12 @@ class OperatorProcess:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text()
         return not self.probe("readyz")
+
+    def alive(self) -> bool:
+        """Whether the liveness probe answers 200."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        return not self.probe("healthz")
 
     def probe(self, name: str) -> list[str]:
         """What a probe says that fails; what cannot be asked counts as failing."""

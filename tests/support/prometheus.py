@@ -13,9 +13,9 @@ from urllib.request import urlopen
 
 import trustme
 
+from cluster.ports import free_ports
 from support.api_server import cluster_tool
 from support.exporter import METRIC
-from support.operator_process import free_port
 from support.poll import until
 
 HOST = "localhost"
@@ -37,8 +37,7 @@ class Prometheus:
         """Prepare both in a folder of their own; ``more`` goes on with the list of its jobs."""
         self._more = more
         self.authority = trustme.CA()
-        self.port = free_port()
-        self._exporter_port = free_port()
+        self.port, self._exporter_port = free_ports(2)
         self._folder = folder
         self._exporter: subprocess.Popen[str] | None = None
         self._open = ExitStack()

@@ -1,6 +1,8 @@
 """Pure parts of the local cluster's tool."""
 
 import ipaddress
+import socket
+from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from cluster.errors import ClusterError
 from cluster.home import Home
 from cluster.images import Request
 from cluster.layout import Layout, State
+from cluster.ports import free_ports
 from cluster.providers import choose, exports
 from cluster.teardown import mount_points
 
@@ -168,3 +171,14 @@ def test_exports_quote_and_keep_the_path() -> None:
     """Shell lines survive spaces, and put the programs before the PATH that is there."""
     lines = exports({"KUBECONFIG": "/a b/c", "PATH": "/x"})
     assert lines == "export KUBECONFIG='/a b/c'\nexport PATH=/x:\"$PATH\""
+
+
+def test_ports_are_free_and_out_of_reach_of_outgoing_connections() -> None:
+    """A server can listen on each of them, now and again; Linux gives none to a client."""
+    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    assert first_of_clients < 32768 or max(ports) < first_of_clients
+    with ExitStack() as held:
+        for port in ports:
+            held.enter_context(socket.create_server(("127.0.0.1", port)))
