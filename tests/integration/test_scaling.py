@@ -1,5 +1,6 @@
 """Pools that scale themselves, with the operator as a process on a real API server."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -168,6 +169,8 @@ def test_what_asked_for_agents_is_told(
     said = until(why, "what asks for agents")
     assert "crew is to have 2 agents: 2 ready, 2 of them busy; 1 queued Tasks" in said
     assert "limited by: scaling.maxReplicas" in said
+    overview = json.loads(cli.run("status", "--output", "json").stdout)
+    assert [(one["target"], one["busy"]) for one in overview["pools"]] == [(2, 2)]
     rows = [line.split()[:3] for line in said.splitlines()]
     assert ["policies[0]", "Tasks", "3"] in rows
     assert ["idle", "IdleBuffer", "3"] in rows

@@ -56,6 +56,14 @@ USAGE = {
         ["task", "get", "--colour"],
         "No such option: --colour (Possible options: --no-color); see `agentcorps task get --help`",
     ),
+    "option before the command": (
+        ["-n", "team", "status"],
+        "No such option: -n here: options come after the command; see `agentcorps --help`",
+    ),
+    "option before the verb": (
+        ["task", "-n", "team", "get"],
+        "No such option: -n here: options come after the command; see `agentcorps task --help`",
+    ),
     "missing argument": (
         ["task", "result"],
         "Missing argument 'NAME'; see `agentcorps task result --help`",

@@ -53,7 +53,7 @@ def main(arguments: list[str], program: str = "agentcorps") -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else program
-        _report(f"{error.format_message().rstrip('.')}; see `{path} --help`")
+        _report(f"{error.format_message().rstrip('.')}{_hint(error)}; see `{path} --help`")
         return ExitCode.USAGE
     except Exception as error:  # noqa: BLE001 (the last boundary: people get a line, no traceback)
         # Only the kind and the place: the text of an unexpected error may hold a payload.
@@ -62,6 +62,12 @@ def main(arguments: list[str], program: str = "agentcorps") -> int:
         _report(f"unexpected {type(error).__name__} at {where}: this is a bug, please report it")
         return ExitCode.API
     return outcome if isinstance(outcome, int) else ExitCode.OK
+
+
+def _hint(error: Any) -> str:
+    """Return where an option belongs that came too early, as people used to kubectl write it."""
+    early = getattr(error, "option_name", None) and hasattr(error.ctx.command, "commands")
+    return " here: options come after the command" if early else ""
 
 
 def _report(message: str) -> None:

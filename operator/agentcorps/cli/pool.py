@@ -40,8 +40,13 @@ def _number(header: str, field: str) -> Column:
     return Column(header, lambda item: status_of(item).get(field, 0))
 
 
+def _replicas(spec: Object) -> int | str:
+    """Return the number that somebody set, which a pool that scales itself does not have."""
+    return "" if spec.get("scaling") else int(spec.get("replicas", 1))
+
+
 COLUMNS = (
-    Column("REPLICAS", lambda item: item["spec"].get("replicas", 1)),
+    Column("REPLICAS", lambda item: _replicas(item["spec"])),
     *(_number(header, field) for header, field in _NUMBERS),
     Column("LIMITED-BY", lambda item: status_of(item).get("limitedBy", LimitedBy.NONE.value)),
     Column(
