@@ -34,7 +34,7 @@ def git_pool() -> Json:
     return pool
 
 
-def hpa() -> Json:
+def hpa(least: int = 1) -> Json:
     """Return an HPA by the work for each agent, and by how long it waits."""
     depth = {"type": "AverageValue", "averageValue": "10"}
     wait = {"type": "Value", "value": "100"}
@@ -48,7 +48,7 @@ def hpa() -> Json:
                 "kind": "AgentPool",
                 "name": "crew",
             },
-            "minReplicas": 1,
+            "minReplicas": least,
             "maxReplicas": 5,
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
             "metrics": [external("queue_depth", depth), external("queue_wait_seconds", wait)],
@@ -73,7 +73,9 @@ def scale(kubectl: Kubectl) -> tuple[int, int, str]:
     """Return what /scale says: replicas wanted, replicas there, and the selector."""
     assert kubectl.namespace is not None
     told = kubectl.run("get", "--raw", SCALE.format(kubectl.namespace)).json()
-    return told["spec"]["replicas"], told["status"]["replicas"], told["status"]["selector"]
+    # What is 0 is left out.
+    wanted, there = (told[part].get("replicas", 0) for part in ("spec", "status"))
+    return wanted, there, told["status"]["selector"]
 
 
 def wait(kubectl: Kubectl, kubelet: Kubelet, probe: Callable[[], bool], what: str) -> None:
@@ -105,8 +107,7 @@ def test_an_hpa_scales_a_pool_up_and_down_and_hurts_no_task(
     kubectl.create(hpa())
 
     def has(replicas: int) -> bool:
-        there = len(active(kubectl)), scale(kubectl)
-        return there == (replicas, (replicas, replicas, "agentcorps.dev/pool=crew"))
+        return has_agents(kubectl, replicas)
 
     wait(kubectl, kubelet, lambda: has(3), "three agents, one for each ten in the queue")
     pods = kubectl.get("pods", "-l", scale(kubectl)[2])["items"]
@@ -129,6 +130,45 @@ def test_an_hpa_scales_a_pool_up_and_down_and_hurts_no_task(
     task = kubectl.get("task/long")["status"]
     assert [task["agentName"]] == active(kubectl)
     assert (task["phase"], task["attempt"]) == ("Running", 1)
+
+
+@pytest.mark.timeout(900)
+def test_an_hpa_takes_a_pool_to_zero_and_wakes_it(
+    kubectl: Kubectl, kubelet: Kubelet, metrics: ExternalMetrics
+) -> None:
+    """With minReplicas 0 the last agent goes with the last work; more work brings one that does it.
+
+    Needs Kubernetes 1.37, where the feature gate HPAScaleToZero is on unless it is turned off.
+    """
+    metrics.set("queue_depth", 5, pool="crew")
+    metrics.set("queue_wait_seconds", 0, pool="crew")
+    assert kubectl.send("apply", git_pool(), options=GIT).ok
+    kubectl.create(hpa(least=0))
+    wait(kubectl, kubelet, lambda: has_agents(kubectl, 1), "one agent for the little there is")
+    metrics.set("queue_depth", 0, pool="crew")
+    wait(kubectl, kubelet, lambda: has_agents(kubectl, 0), "no agent, with nothing to do")
+    wait(kubectl, kubelet, lambda: not kubectl.get("pods")["items"], "no pod")
+    until(lambda: condition(kubectl, "ScaledToZero") == "True", "the HPA that knows who did it")
+    kubectl.create(objects.task("late", pool="crew", requires=["work"], input={}))
+    metrics.set("queue_depth", 1, pool="crew")
+    wait(kubectl, kubelet, lambda: has_agents(kubectl, 1), "an agent again")
+
+    def done() -> bool:
+        return bool(kubectl.get("task/late")["status"].get("phase") == "Succeeded")
+
+    wait(kubectl, kubelet, done, "the Task's end")
+
+
+def has_agents(kubectl: Kubectl, replicas: int) -> bool:
+    """Tell whether there are so many agents that stay, and /scale says so."""
+    there = len(active(kubectl)), scale(kubectl)
+    return there == (replicas, (replicas, replicas, "agentcorps.dev/pool=crew"))
+
+
+def condition(kubectl: Kubectl, name: str) -> str:
+    """Return the status of a condition of the HPA; empty if it has none of that name."""
+    found = kubectl.get("hpa/crew")["status"].get("conditions", [])
+    return next((str(one["status"]) for one in found if one["type"] == name), "")
 
 
 def shown(kubectl: Kubectl) -> list[str]:

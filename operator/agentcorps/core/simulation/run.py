@@ -245,5 +245,5 @@ def _patience(plans: Sequence[Plan], setting: Setting) -> float:
 
 
 def _turn(crew: Crew) -> tuple[int, Key]:
-    """Sort key: who gets a free place first, as in `core.quota.ledger`."""
+    """Sort key: who gets a free place first, as in `core.quota.rooms`."""
     return -crew.plan.pool.quota_priority, crew.key
