@@ -48,7 +48,7 @@ class Nodes:
 
     def _start(self, name: str, uid: str) -> None:
         try:
-            self._stage.agent(name, self._slots)
+            self._stage.agent_of(name, self._slots)  # does not wait: it may have gone
         except AssertionError:
             if self._pods().get(name) == uid:
                 raise

@@ -153,6 +153,14 @@ class Stage:
     def agent(self, pod: str, slots: int = 1, gateway: Gateway | None = None) -> LiveAgent:
         """Run an agent in the name of a pod, once that is there; by default on the leader."""
         self.wait(lambda: self.there(f"{PODS.format(self.namespace)}/{pod}"), f"pod {pod}")
+        return self.agent_of(pod, slots, gateway)
+
+    def agent_of(self, pod: str, slots: int = 1, gateway: Gateway | None = None) -> LiveAgent:
+        """Run an agent in the name of a pod that is there.
+
+        Raises:
+            AssertionError: It is not there.
+        """
         token = pod_token(self.kubectl, pod)
         worker = self._worker(pod, slots)
         url, authority = gateway or (self.forwarder.url, self.authority)
